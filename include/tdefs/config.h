@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tdefs.conf: ini text into one validated struct. Settings of [server] are
+ * inherited by each [volume NAME], which may override any of them.
+ *
+ * Unknown keys, bad values and missing settings are errors that name file,
+ * line and what was expected. Nothing is opened here but the file itself.
+ */
+#ifndef TDEFS_CONFIG_H
+#define TDEFS_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "tdefs/errmsg.h"
+#include "tdefs/cleanup.h"
+
+#define CONFIG_DEFAULT_PATH "/etc/tdefs/tdefs.conf"
+#define CONFIG_ENVIRONMENT  "TDEFS_CONFIG"
+
+enum cache_mode { CACHE_WRITE_THROUGH, CACHE_WRITEBACK };
+
+/* What a volume inherits from [server]. Strings are owned by the config. */
+struct settings {
+	char *protector; /* file:/absolute/path.pem */
+	enum cache_mode cache;
+	unsigned threads;	  /* most request threads, 2..256 */
+	bool lock_memory;	  /* mlockall(2); no only where it cannot be had */
+	bool unsupported_backing; /* file systems other than ext4 and XFS */
+	char *log;		  /* "stderr", "syslog" or a path; NULL: by how it was started */
+};
+
+struct volume_config {
+	char *name; /* letters, digits, '.', '_', '-'; not starting with '.' or '-' */
+	char *backing;
+	char *mount;
+	struct settings settings; /* what was inherited is filled in */
+};
+
+struct config {
+	char *path;
+	char *state_dir;   /* pins; default /var/lib/tdefs */
+	char *runtime_dir; /* control sockets; default /run/tdefs */
+	struct settings server;
+	struct volume_config *volumes;
+	size_t nvolumes;
+};
+
+/*
+ * Read and validate a file. `path` NULL means $TDEFS_CONFIG, then
+ * CONFIG_DEFAULT_PATH. Not thread-safe (reads the environment).
+ */
+int config_load(const char *path, struct config **ret_config, struct errmsg *reterr) WARN_UNUSED;
+
+/* The same from memory; `path` is used in messages. For tests and fuzzing. */
+int config_parse(const char *path, const char *text, struct config **ret_config,
+		 struct errmsg *reterr) WARN_UNUSED;
+
+void config_free(struct config *config); /* accepts NULL */
+
+/* -ENOENT, with the names that exist, when there is no such volume. */
+int config_volume(const struct config *config, const char *name,
+		  const struct volume_config **ret_volume, struct errmsg *reterr) WARN_UNUSED;
+
+const char *cache_mode_name(enum cache_mode mode);
+
+static inline void cleanup_config_(struct config **c)
+{
+	config_free(*c);
+}
+#define CLEANUP_CONFIG CLEANUP(cleanup_config_)
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The control socket of a mounted volume, RUNTIME_DIR/NAME.sock: one request,
+ * one line of JSON; one answer, one line of JSON. Owned root:tdefs, mode 0660;
+ * by peer credentials the group may read, everything else is uid 0's.
+ *
+ * Requests: {"command": "status"} and {"command": "recheck", "path": "a/b"}.
+ * Answers carry "schema" and either what was asked for, or "error".
+ */
+#ifndef TDEFS_CONTROL_H
+#define TDEFS_CONTROL_H
+
+#include <jansson.h>
+#include <sys/types.h>
+
+#include "tdefs/errmsg.h"
+#include "tdefs/volume.h"
+
+#define CONTROL_SCHEMA	    1
+#define CONTROL_REQUEST_MAX 8192
+#define CONTROL_ANSWER_MAX  65536
+#define CONTROL_GROUP	    "tdefs"
+
+/* What the protocol tells of; outlives the server. */
+struct control_context {
+	struct volume *volume;
+	const char *libfuse; /* version */
+	int64_t mounted_at;  /* seconds since 1970 */
+};
+
+/*
+ * Answer one request: text in, JSON text out (malloc'ed; NULL: no memory).
+ * Pure but for what the volume does. `uid` is the peer's.
+ */
+char *control_answer(const struct control_context *context, const char *request, size_t len,
+		     uid_t uid) WARN_UNUSED;
+
+struct control_server;
+
+/* Make the socket (and `runtime_dir`) and serve it in a thread. */
+int control_start(const struct control_context *context, const char *runtime_dir,
+		  struct control_server **ret_server, struct errmsg *reterr) WARN_UNUSED;
+void control_stop(struct control_server *server); /* removes the socket; accepts NULL */
+
+/*
+ * Ask the daemon of `volume`. -ENOENT or -ECONNREFUSED: no daemon. The answer
+ * is the caller's to json_decref().
+ */
+int control_call(const char *runtime_dir, const char *volume, const json_t *request,
+		 json_t **ret_answer) WARN_UNUSED;
+
+#endif

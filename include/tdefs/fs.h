@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A volume as a FUSE mount. One struct fs a process. This folder is the only
+ * one that sees libfuse; each operation is one short function that calls the
+ * store and replies once.
+ */
+#ifndef TDEFS_FS_H
+#define TDEFS_FS_H
+
+#include "tdefs/errmsg.h"
+#include "tdefs/volume.h"
+
+struct fs;
+
+struct fs_options {
+	struct volume *volume; /* outlives the fs */
+	/* Called once, from a request thread, when the kernel has begun to ask. */
+	void (*ready)(void *arg);
+	void *ready_arg;
+};
+
+/* Mount at the volume's mount point. Nothing is served yet. */
+int fs_mount(const struct fs_options *options, struct fs **ret_fs,
+	     struct errmsg *reterr) WARN_UNUSED;
+
+/* Serve requests until the mount is gone. 0, or the error that ended it. */
+int fs_serve(struct fs *fs) WARN_UNUSED;
+
+/* Unmount if that has not happened; accepts NULL. Not while fs_serve() runs. */
+void fs_free(struct fs *fs);
+
+/* Version of the libfuse that serves. */
+const char *fs_library_version(void);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A volume's keys: the header's two copies on disk, the pin outside the
+ * backing, and the way from a header to its DEK. Knows vaults, not files of
+ * the volume. Functions on one volume are called under its lock
+ * (.tdefs/lock), by one thread.
+ */
+#ifndef TDEFS_KEYRING_H
+#define TDEFS_KEYRING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tdefs/crypto.h"
+#include "tdefs/errmsg.h"
+#include "tdefs/sysio.h"
+#include "tdefs/vault.h"
+#include "tdefs/volume_header.h"
+
+#define HEADER_COPIES	   2
+#define PROTECTOR_BITS_MIN 2048
+#define PROTECTOR_BITS_MAX 4096 /* a wrapped DEK must fit its room in the slot */
+
+enum header_copy_state {
+	HEADER_COPY_GOOD,
+	HEADER_COPY_MISSING,
+	HEADER_COPY_DAMAGED,
+	HEADER_COPY_NEWER, /* intact, but of a version we do not know */
+	HEADER_COPY_STALE, /* intact, but older than the other, or not the same */
+};
+
+/* What the two copies of a header are, and the one that serves. */
+struct header_found {
+	enum header_copy_state state[HEADER_COPIES];
+	struct volume_header header;
+};
+
+/* File names of the copies in the header directory. */
+extern const char *const header_copy_names[HEADER_COPIES];
+const char *header_copy_state_text(enum header_copy_state state);
+
+/* Is there any copy of a header, good or not, in the header directory? 1, 0 or an errno. */
+int header_exists(const struct sysio *sys, int header_dirfd) WARN_UNUSED;
+
+/*
+ * Read both copies in the header directory and choose: the intact one with the
+ * higher sequence. `volume` names it in messages. Needs no key, changes nothing.
+ */
+int header_read(const struct sysio *sys, int header_dirfd, const char *volume,
+		struct header_found *ret_found, struct errmsg *reterr) WARN_UNUSED;
+
+static inline bool header_needs_repair(const struct header_found *f)
+{
+	return f->state[0] != HEADER_COPY_GOOD || f->state[1] != HEADER_COPY_GOOD;
+}
+
+/* Write both copies; 0 when both are durable. One good copy stands after a crash at any byte. */
+int header_write(const struct sysio *sys, int header_dirfd,
+		 const struct volume_header *header) WARN_UNUSED;
+
+/* Put the HMAC of `dek` into the header. */
+int header_seal(struct volume_header *header, const struct secret *dek) WARN_UNUSED;
+
+/* -EBADMSG unless the HMAC under `dek` is right. */
+int header_authenticate(const struct volume_header *header, const struct secret *dek) WARN_UNUSED;
+
+/*
+ * What is remembered of a volume outside its backing, so that a header which
+ * somebody put there, or an older one, is noticed.
+ */
+struct pin {
+	uint8_t uuid[16];
+	uint8_t dek_id[16];
+	uint64_t sequence; /* highest seen */
+};
+
+/* -ENOENT: none. -EBADMSG: damaged. */
+int pin_read(const struct sysio *sys, const char *state_dir, const char *volume,
+	     struct pin *ret_pin) WARN_UNUSED;
+/* Makes `state_dir` when it is missing. */
+int pin_write(const struct sysio *sys, const char *state_dir, const char *volume,
+	      const struct pin *pin) WARN_UNUSED;
+struct pin pin_of_header(const struct volume_header *header);
+/* Why this header is refused, or 0. */
+int pin_check(const struct pin *pin, const struct volume_header *header, const char *volume,
+	      struct errmsg *reterr) WARN_UNUSED;
+
+/*
+ * A new volume's header and DEK under the protector `kid`: both are made here,
+ * wrapped by the vault, and verified by an unwrap. Touches no disk. `now` is
+ * seconds since 1970.
+ */
+int keyring_create(struct vault *vault, const char *kid, uint64_t now,
+		   struct volume_header *ret_header, struct secret **ret_dek,
+		   struct errmsg *reterr) WARN_UNUSED;
+
+/*
+ * The DEK of a header, by its active slot, whose kid must be `kid` and whose
+ * key must still have the slot's thumbprint. The header is authenticated.
+ */
+int keyring_unlock(struct vault *vault, const char *kid, const struct volume_header *header,
+		   const char *volume, struct secret **ret_dek, struct errmsg *reterr) WARN_UNUSED;
+
+#endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every lock of the daemon and its rank. A thread that holds one takes only
+ * locks further down. None is held over a network call, over a reply to the
+ * kernel or over a notification to it.
+ *
+ *  1  dir_handle.lock      a directory stream's position and buffer (src/store/dir.c)
+ *  2  node.lock            open state of a node: file, handles, path descriptor (node.h)
+ *  3  range (range_lock.h) sectors of one file; held over backing I/O on them
+ *  4  store.settle_lock    queue of closed files that are still dirty (settle.c)
+ *  5  store.table_lock     node table: look-up counts, holds, inode hash (node.h)
+ *  6  file.state_lock      a file's latched error and sync count (file_sync.c)
+ *     range_lock.lock, idtable.lock, the secret arena's lock: innermost
+ */

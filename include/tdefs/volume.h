@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A volume: one encrypted backing directory with its header, and, once opened,
+ * its keys and files tied together. The layers above serve it (src/fs) and
+ * tell of it (src/control).
+ */
+#ifndef TDEFS_VOLUME_H
+#define TDEFS_VOLUME_H
+
+#include "tdefs/config.h"
+#include "tdefs/errmsg.h"
+#include "tdefs/keyring.h"
+#include "tdefs/store.h"
+
+/* A backing directory that is open, and its header directory. */
+struct backing {
+	int root_fd;
+	int header_fd;	    /* -1: there is no .tdefs */
+	bool is_mount_root; /* it is a file system's own root: lost+found is not data */
+};
+
+/*
+ * Open the directory `path`. `volume` names it in messages. Refused: what is
+ * missing or not a directory, and file systems that fold case, or, unless
+ * `any_filesystem`, are neither ext4 nor XFS.
+ */
+int backing_open(const char *path, const char *volume, bool any_filesystem,
+		 struct backing *ret_backing, struct errmsg *reterr) WARN_UNUSED;
+/* Once there is a .tdefs: refuse file systems that fold case without saying so. */
+int backing_check_case(const struct backing *b, const char *path, const char *volume,
+		       struct errmsg *reterr) WARN_UNUSED;
+void backing_close(struct backing *b); /* accepts one that was never opened: {-1, -1} */
+
+static inline void cleanup_backing_(struct backing *b)
+{
+	backing_close(b);
+}
+#define CLEANUP_BACKING CLEANUP(cleanup_backing_)
+#define BACKING_NONE	((struct backing){ .root_fd = -1, .header_fd = -1 })
+
+/*
+ * Take .tdefs/lock, which is held while a volume is mounted or rewritten. The
+ * descriptor holds it. -EBUSY when somebody else does.
+ */
+int backing_lock(const struct backing *b, const char *volume, int *ret_lock_fd,
+		 struct errmsg *reterr) WARN_UNUSED;
+
+/*
+ * Make an empty directory a volume: DEK, header, pin. `now` is seconds since
+ * 1970. On error the directory is as it was.
+ */
+int volume_format(const struct sysio *sys, const struct config *config,
+		  const struct volume_config *vc, uint64_t now, struct volume_header *ret_header,
+		  struct errmsg *reterr) WARN_UNUSED;
+
+struct volume;
+
+struct volume_options {
+	const struct sysio *sys;
+	bool accept_header; /* a header that does not match the pin becomes the pin's */
+};
+
+/*
+ * Lock, read the header, check it against the pin, unwrap the DEK, repair the
+ * header's copies if need be, open the store. Both configs outlive the volume.
+ */
+int volume_open(const struct config *config, const struct volume_config *vc,
+		const struct volume_options *options, struct volume **ret_volume,
+		struct errmsg *reterr) WARN_UNUSED;
+
+/* Everything durable, keys wiped, lock released. An error: something may not be on disk. */
+int volume_close(struct volume *v) WARN_UNUSED;
+
+struct store *volume_store(struct volume *v);
+const struct volume_config *volume_config(const struct volume *v);
+const struct volume_header *volume_header(const struct volume *v);
+const struct counters *volume_counters(const struct volume *v);
+
+/*
+ * Whether the configured mount point can be used: an empty directory, no mount
+ * on it, neither in the backing nor around it. Changes nothing.
+ */
+int mountpoint_check(const struct volume_config *vc, struct errmsg *reterr) WARN_UNUSED;
+
+/*
+ * The DEK of a header outside a mounted volume (tdefsctl verify), by whichever
+ * protector of `config` its active slot names.
+ */
+int volume_dek(const struct config *config, const struct volume_header *header, const char *volume,
+	       struct secret **ret_dek, struct errmsg *reterr) WARN_UNUSED;
+
+#endif

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of a config: from file to parsed, inherited, validated struct.
+ * What each key means and accepts stands in keys.c.
+ */
+#include "tdefs/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ini.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "keys.h"
+
+#define CONFIG_MAX ((size_t)1024 * 1024)
+#define NAME_LEN   32 /* inih cuts section names off at 49 bytes; "volume " takes 7 */
+
+struct parse {
+	struct config *config;
+	const char *rest; /* what the reader has not handed out yet */
+	int line;
+	int error; /* first error, as a negative errno */
+	struct errmsg *reterr;
+	struct key_set server_set;
+	struct key_set *volume_sets; /* one for each volume, by index */
+};
+
+static int fail(struct parse *p, const char *what, const char *next)
+{
+	if (p->error == 0) {
+		errmsg_next(p->reterr, "%s", next);
+		p->error = errmsg_fail(p->reterr, -EINVAL, EXIT_CODE_CONFIG, "%s:%d: %s",
+				       p->config->path, p->line, what);
+	}
+	return 0; /* inih: an error, go on; later ones are not reported */
+}
+
+/* inih's reader: like fgets(3), from memory, and counts lines. */
+static char *read_line(char *buf, int room, void *stream)
+{
+	struct parse *p = stream;
+	size_t len = strcspn(p->rest, "\n");
+
+	if (*p->rest == '\0' || p->error < 0)
+		return NULL;
+	p->line++;
+	if (len + 2 > (size_t)room) {
+		fail(p, "the line is too long", "keep lines below 198 bytes");
+		return NULL;
+	}
+	memcpy(buf, p->rest, len);
+	buf[len] = '\n';
+	buf[len + 1] = '\0';
+	p->rest += len + (p->rest[len] == '\n');
+	return buf;
+}
+
+static bool name_is_valid(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len > 0 && len <= NAME_LEN && name[0] != '.' && name[0] != '-' &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			    "0123456789._-") == len;
+}
+
+/* The volume of that name, added when it is new; NULL when there is no memory. */
+static struct volume_config *volume_section(struct parse *p, const char *name, struct key_set **set)
+{
+	struct config *c = p->config;
+	struct volume_config *volumes;
+	struct key_set *sets;
+	size_t i;
+
+	for (i = 0; i < c->nvolumes; i++)
+		if (strcmp(c->volumes[i].name, name) == 0)
+			break;
+	if (i == c->nvolumes) {
+		volumes = reallocarray(c->volumes, i + 1, sizeof(*volumes));
+		if (!volumes)
+			return NULL;
+		c->volumes = volumes;
+		sets = reallocarray(p->volume_sets, i + 1, sizeof(*sets));
+		if (!sets)
+			return NULL;
+		p->volume_sets = sets;
+		volumes[i] = (struct volume_config){ .name = strdup(name) };
+		sets[i] = (struct key_set){ 0 };
+		if (!volumes[i].name)
+			return NULL;
+		c->nvolumes++;
+	}
+	*set = &p->volume_sets[i];
+	return &c->volumes[i];
+}
+
+static int take_value(struct parse *p, const struct config_key *key, struct key_target target,
+		      struct key_set *set, const char *value)
+{
+	char what[320], next[320];
+
+	if (key_set_has(set, key)) {
+		(void)snprintf(what, sizeof(what), "%s is set twice in this section", key->name);
+		return fail(p, what, "keep one of them");
+	}
+	if (key_assign(key, target, value) < 0) {
+		(void)snprintf(what, sizeof(what), "%s = %s: not valid", key->name, value);
+		(void)snprintf(next, sizeof(next), "give %s", key->expected);
+		return fail(p, what, next);
+	}
+	key_set_add(set, key);
+	return 1;
+}
+
+static int unknown_key(struct parse *p, const char *section, const char *name)
+{
+	char what[256], next[400];
+
+	(void)snprintf(what, sizeof(what), "%s: unknown key in [%s]", name, section);
+	(void)snprintf(next, sizeof(next), "keys of this section are: ");
+	keys_list(strcmp(section, "server") == 0 ? KEY_IN_SERVER : KEY_IN_VOLUME,
+		  next + strlen(next), sizeof(next) - strlen(next));
+	return fail(p, what, next);
+}
+
+static int handle_pair(void *user, const char *section, const char *name, const char *value)
+{
+	struct parse *p = user;
+	struct key_set *set = &p->server_set;
+	struct key_target target = { .config = p->config };
+	const struct config_key *key;
+	bool in_volume = strncmp(section, "volume ", 7) == 0;
+
+	if (p->error < 0)
+		return 0;
+	if (!in_volume && strcmp(section, "server") != 0)
+		return fail(p, section[0] ? "unknown section" : "a setting before any section",
+			    "sections are [server] and [volume NAME]");
+	key = key_find(name, in_volume ? KEY_IN_VOLUME : KEY_IN_SERVER);
+	if (!key)
+		return unknown_key(p, section, name);
+	if (in_volume && !name_is_valid(section + 7))
+		return fail(
+			p, "the volume's name is not valid",
+			"use 1 to 32 letters, digits, '.', '_', '-', not starting with '.' or '-'");
+	if (in_volume) {
+		target.volume = volume_section(p, section + 7, &set);
+		if (!target.volume)
+			return fail(p, "out of memory", "free some and try again");
+	}
+	return take_value(p, key, target, set, value);
+}
+
+static int missing(const struct config *c, const struct volume_config *v, const char *key,
+		   struct errmsg *reterr)
+{
+	errmsg_next(reterr, "add \"%s = ...\" to [volume %s]%s", key, v->name,
+		    strcmp(key, "protector") == 0 ? " or to [server]" : "");
+	return errmsg_fail(reterr, -EINVAL, EXIT_CODE_CONFIG, "%s: volume %s has no %s", c->path,
+			   v->name, key);
+}
+
+static int check_volume(const struct config *c, size_t i, struct errmsg *reterr)
+{
+	const struct volume_config *v = &c->volumes[i];
+
+	if (!v->backing)
+		return missing(c, v, "backing", reterr);
+	if (!v->mount)
+		return missing(c, v, "mount", reterr);
+	if (!v->settings.protector)
+		return missing(c, v, "protector", reterr);
+	for (size_t j = 0; j < i; j++) {
+		const struct volume_config *w = &c->volumes[j];
+		bool same_mount = strcmp(v->mount, w->mount) == 0;
+
+		if (!same_mount && strcmp(v->backing, w->backing) != 0)
+			continue;
+		errmsg_next(reterr, "give each volume a directory of its own");
+		return errmsg_fail(reterr, -EINVAL, EXIT_CODE_CONFIG,
+				   "%s: volumes %s and %s have the same %s %s", c->path, w->name,
+				   v->name, same_mount ? "mount" : "backing",
+				   same_mount ? v->mount : v->backing);
+	}
+	return 0;
+}
+
+static int finish(struct parse *p)
+{
+	struct config *c = p->config;
+
+	for (size_t i = 0; i < c->nvolumes; i++) {
+		int r = keys_inherit(&c->volumes[i], &p->volume_sets[i], c);
+
+		if (r < 0)
+			return errmsg_fail(p->reterr, r, EXIT_CODE_FAILED, "%s: %s", c->path,
+					   errno_text(r));
+		r = check_volume(c, i, p->reterr);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static struct config *config_new(const char *path)
+{
+	struct config *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->path = strdup(path);
+	if (!c->path || keys_default(c) < 0) {
+		config_free(c);
+		return NULL;
+	}
+	return c;
+}
+
+int config_parse(const char *path, const char *text, struct config **ret_config,
+		 struct errmsg *reterr)
+{
+	CLEANUP_CONFIG struct config *c = config_new(path);
+	struct parse p = { .config = c, .rest = text, .reterr = reterr };
+	int line, r;
+
+	if (!c)
+		return errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "%s: out of memory", path);
+	line = ini_parse_stream(read_line, &p, handle_pair, &p);
+	if (line > 0 && p.error == 0) {
+		p.line = line;
+		fail(&p, "neither a section, a setting nor a comment", "write \"key = value\"");
+	}
+	r = p.error < 0 ? p.error : finish(&p);
+	free(p.volume_sets);
+	if (r < 0)
+		return r;
+	*ret_config = TAKE_PTR(c);
+	return 0;
+}
+
+static int read_file(const char *path, char **ret_text, struct errmsg *reterr)
+{
+	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+	CLEANUP_FREE char *text = malloc(CONFIG_MAX + 1);
+	ssize_t len;
+
+	errmsg_next(reterr, "write it, name another with --config, or set " CONFIG_ENVIRONMENT);
+	if (fd < 0)
+		return errmsg_fail(reterr, -errno, EXIT_CODE_CONFIG, "%s: cannot open: %s", path,
+				   errno_text(errno));
+	if (!text)
+		return errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "%s: out of memory", path);
+	len = read(fd, text, CONFIG_MAX + 1);
+	if (len < 0)
+		return errmsg_fail(reterr, -errno, EXIT_CODE_CONFIG, "%s: cannot read: %s", path,
+				   errno_text(errno));
+	if (len > (ssize_t)CONFIG_MAX)
+		return errmsg_fail(reterr, -EFBIG, EXIT_CODE_CONFIG, "%s: longer than 1 MiB", path);
+	text[len] = '\0';
+	if (strlen(text) != (size_t)len)
+		return errmsg_fail(reterr, -EINVAL, EXIT_CODE_CONFIG, "%s: not a text file", path);
+	*ret_text = TAKE_PTR(text);
+	return 0;
+}
+
+int config_load(const char *path, struct config **ret_config, struct errmsg *reterr)
+{
+	CLEANUP_FREE char *text = NULL;
+	int r;
+
+	if (!path)
+		path = getenv(CONFIG_ENVIRONMENT);
+	if (!path || !*path)
+		path = CONFIG_DEFAULT_PATH;
+	r = read_file(path, &text, reterr);
+	return r < 0 ? r : config_parse(path, text, ret_config, reterr);
+}
+
+void config_free(struct config *c)
+{
+	if (!c)
+		return;
+	for (size_t i = 0; i < c->nvolumes; i++) {
+		free(c->volumes[i].name);
+		free(c->volumes[i].backing);
+		free(c->volumes[i].mount);
+		keys_release(&c->volumes[i].settings);
+	}
+	keys_release(&c->server);
+	free(c->volumes);
+	free(c->state_dir);
+	free(c->runtime_dir);
+	free(c->path);
+	free(c);
+}
+
+int config_volume(const struct config *c, const char *name, const struct volume_config **ret_volume,
+		  struct errmsg *reterr)
+{
+	char names[256] = "";
+
+	for (size_t i = 0; i < c->nvolumes; i++) {
+		const char *other = c->volumes[i].name;
+
+		if (strcmp(other, name) == 0) {
+			*ret_volume = &c->volumes[i];
+			return 0;
+		}
+		if (strlen(names) + strlen(other) + 2 < sizeof(names))
+			(void)snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s",
+				       names[0] ? " " : "", other);
+	}
+	errmsg_next(reterr, names[0] ? "name one of: %s" : "add a section [volume NAME]%s", names);
+	return errmsg_fail(reterr, -ENOENT, EXIT_CODE_CONFIG, "%s: no volume %s", c->path, name);
+}

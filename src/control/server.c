@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The socket and its thread: one connection, one request, one answer, in turn. */
+#include <errno.h>
+#include <grp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "socket.h"
+
+struct control_server {
+	const struct control_context *context;
+	struct sockaddr_un address;
+	int listen_fd;
+	int stop_fd; /* eventfd */
+	pthread_t thread;
+};
+
+static void serve(const struct control_server *s, int fd)
+{
+	CLEANUP_FREE char *request = malloc(CONTROL_REQUEST_MAX);
+	CLEANUP_FREE char *answer = NULL;
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+	ssize_t n;
+
+	if (!request || control_set_timeout(fd) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		return;
+	n = control_read_line(fd, request, CONTROL_REQUEST_MAX);
+	if (n < 0)
+		return;
+	answer = control_answer(s->context, request, (size_t)n, peer.uid);
+	if (answer)
+		IGNORE_RESULT(control_write_line(fd, answer), "the peer may be gone");
+}
+
+static void *serve_loop(void *arg)
+{
+	const struct control_server *s = arg;
+	struct pollfd fds[] = { { .fd = s->listen_fd, .events = POLLIN },
+				{ .fd = s->stop_fd, .events = POLLIN } };
+
+	for (;;) {
+		CLEANUP_CLOSE int fd = -1;
+
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			return NULL;
+		if (fds[1].revents)
+			return NULL;
+		if (!(fds[0].revents & POLLIN))
+			continue;
+		fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+		if (fd >= 0)
+			serve(s, fd);
+	}
+}
+
+/* Mode and group are set before anyone can connect: listen(2) comes after. */
+static int bind_socket(const struct control_server *s)
+{
+	const struct group *group = getgrnam(CONTROL_GROUP);
+
+	if (unlink(s->address.sun_path) < 0 && errno != ENOENT)
+		return -errno;
+	if (bind(s->listen_fd, (const struct sockaddr *)&s->address, sizeof(s->address)) < 0 ||
+	    chown(s->address.sun_path, 0, group ? group->gr_gid : 0) < 0 ||
+	    chmod(s->address.sun_path, 0660) < 0 || listen(s->listen_fd, 16) < 0)
+		return -errno;
+	return 0;
+}
+
+static int start(struct control_server *s, const char *runtime_dir, const char *volume)
+{
+	int r;
+
+	if (mkdir(runtime_dir, 0755) < 0 && errno != EEXIST)
+		return -errno;
+	r = control_address(runtime_dir, volume, &s->address);
+	if (r < 0)
+		return r;
+	s->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	s->stop_fd = eventfd(0, EFD_CLOEXEC);
+	if (s->listen_fd < 0 || s->stop_fd < 0)
+		return -errno;
+	r = bind_socket(s);
+	if (r < 0)
+		return r;
+	return -pthread_create(&s->thread, NULL, serve_loop, s);
+}
+
+static void server_free(struct control_server *s)
+{
+	if (s->listen_fd >= 0)
+		close(s->listen_fd);
+	if (s->stop_fd >= 0)
+		close(s->stop_fd);
+	free(s);
+}
+
+int control_start(const struct control_context *context, const char *runtime_dir,
+		  struct control_server **ret_server, struct errmsg *reterr)
+{
+	const char *volume = volume_config(context->volume)->name;
+	struct control_server *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
+	s->context = context;
+	s->listen_fd = s->stop_fd = -1;
+	r = start(s, runtime_dir, volume);
+	if (r < 0) {
+		server_free(s);
+		errmsg_next(reterr,
+			    "make %s writable for root, or set \"runtime_dir\" to a short path",
+			    runtime_dir);
+		return errmsg_fail(reterr, r, EXIT_CODE_FAILED,
+				   "volume %s: cannot make its control socket in %s: %s", volume,
+				   runtime_dir, errno_text(r));
+	}
+	*ret_server = s;
+	return 0;
+}
+
+void control_stop(struct control_server *s)
+{
+	const uint64_t one = 1;
+
+	if (!s)
+		return;
+	IGNORE_RESULT(write(s->stop_fd, &one, sizeof(one)), "an eventfd takes it");
+	pthread_join(s->thread, NULL);
+	unlink(s->address.sun_path);
+	server_free(s);
+}

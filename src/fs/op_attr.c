@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Operations on attributes. */
+#include <limits.h>
+#include <sys/statvfs.h>
+
+#include "fs_internal.h"
+
+void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct stat st;
+	int r = store_getattr(store_of(req), ino, &st);
+
+	(void)fi;
+	fs_reply_attr(req, r, &st);
+}
+
+static struct timespec time_to_set(int to_set, int set, int now, struct timespec value)
+{
+	if (to_set & now)
+		return (struct timespec){ .tv_nsec = UTIME_NOW };
+	if (to_set & set)
+		return value;
+	return (struct timespec){ .tv_nsec = UTIME_OMIT };
+}
+
+void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+		struct fuse_file_info *fi)
+{
+	const int times = FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME |
+			  FUSE_SET_ATTR_MTIME_NOW;
+	struct attr_change change = {
+		.mode_set = to_set & FUSE_SET_ATTR_MODE,
+		.uid_set = to_set & FUSE_SET_ATTR_UID,
+		.gid_set = to_set & FUSE_SET_ATTR_GID,
+		.size_set = to_set & FUSE_SET_ATTR_SIZE,
+		.times_set = to_set & times,
+		.mode = attr->st_mode,
+		.uid = attr->st_uid,
+		.gid = attr->st_gid,
+		.size = (uint64_t)attr->st_size,
+		.times = { time_to_set(to_set, FUSE_SET_ATTR_ATIME, FUSE_SET_ATTR_ATIME_NOW,
+				       attr->st_atim),
+			   time_to_set(to_set, FUSE_SET_ATTR_MTIME, FUSE_SET_ATTR_MTIME_NOW,
+				       attr->st_mtim) },
+	};
+	struct stat st;
+	int r = store_setattr(store_of(req), ino, &change, &st);
+
+	(void)fi;
+	fs_reply_attr(req, r, &st);
+}
+
+void op_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	char target[PATH_MAX + 1];
+	ssize_t n = store_readlink(store_of(req), ino, target, sizeof(target));
+
+	if (n < 0) {
+		fs_reply_status(req, (int)n);
+		return;
+	}
+	target[n] = '\0';
+	fuse_reply_readlink(req, target);
+}
+
+void op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct statfs st;
+	struct statvfs out;
+	int r = store_statfs(store_of(req), &st);
+
+	(void)ino;
+	if (r < 0) {
+		fs_reply_status(req, r);
+		return;
+	}
+	out = (struct statvfs){ .f_bsize = (unsigned long)st.f_bsize,
+				.f_frsize = (unsigned long)st.f_frsize,
+				.f_blocks = st.f_blocks,
+				.f_bfree = st.f_bfree,
+				.f_bavail = st.f_bavail,
+				.f_files = st.f_files,
+				.f_ffree = st.f_ffree,
+				.f_favail = st.f_ffree,
+				.f_namemax = (unsigned long)st.f_namelen };
+	fuse_reply_statfs(req, &out);
+}

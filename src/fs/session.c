@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The mount and its request threads. The loop is ours, on libfuse's receive and
+ * process calls, so that we know every buffer a request passes through.
+ */
+#include <errno.h>
+#include <malloc.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "fs_internal.h"
+#include "tdefs/log.h"
+
+/* What is not here answers ENOSYS once and is not asked again (DESIGN.md, durability, 4). */
+static const struct fuse_lowlevel_ops operations = {
+	.init = op_init,
+	.lookup = op_lookup,
+	.forget = op_forget,
+	.forget_multi = op_forget_multi,
+	.getattr = op_getattr,
+	.setattr = op_setattr,
+	.readlink = op_readlink,
+	.mknod = op_mknod,
+	.mkdir = op_mkdir,
+	.unlink = op_unlink,
+	.rmdir = op_rmdir,
+	.symlink = op_symlink,
+	.rename = op_rename,
+	.link = op_link,
+	.open = op_open,
+	.read = op_read,
+	.write = op_write,
+	.release = op_release,
+	.fsync = op_fsync,
+	.opendir = op_opendir,
+	.readdir = op_readdir,
+	.readdirplus = op_readdirplus,
+	.releasedir = op_releasedir,
+	.fsyncdir = op_fsyncdir,
+	.statfs = op_statfs,
+	.create = op_create,
+	.fallocate = op_fallocate,
+	.lseek = op_lseek,
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
+	.tmpfile = op_tmpfile,
+#endif
+};
+
+#define ROOM_LEN (FS_MAX_WRITE + FILE_ROOM_SLACK)
+
+/* The request threads of one fs: started as they are needed, ended by the unmount. */
+struct pool {
+	struct fuse_session *session;
+	unsigned max;
+	_Atomic unsigned idle; /* waiting for a request */
+	_Atomic int error;     /* what ended the session, when it was not an unmount */
+	pthread_mutex_t lock;  /* guards what follows; innermost */
+	pthread_cond_t ended;
+	unsigned running;
+	unsigned started;
+};
+
+static _Thread_local struct file_room thread_room;
+
+struct file_room fs_room(void)
+{
+	return thread_room;
+}
+
+static int start_thread(struct pool *pool);
+
+/* One request: false when the session is over. */
+static bool serve_one(struct pool *pool, struct fuse_buf *buf)
+{
+	int r;
+
+	atomic_fetch_add(&pool->idle, 1);
+	r = fuse_session_receive_buf(pool->session, buf);
+	if (atomic_fetch_sub(&pool->idle, 1) == 1 && r > 0 && !fuse_session_exited(pool->session))
+		IGNORE_RESULT(start_thread(pool), "those that run will do, if more slowly");
+	if (r == -EINTR)
+		return true;
+	if (r <= 0) {
+		if (r < 0 && r != -ENODEV)
+			atomic_store(&pool->error, r);
+		return false;
+	}
+	fuse_session_process_buf(pool->session, buf);
+	return !fuse_session_exited(pool->session);
+}
+
+static void thread_ended(struct pool *pool)
+{
+	LOCK_SCOPE(&pool->lock);
+	pool->running--;
+	pthread_cond_signal(&pool->ended);
+}
+
+static void *request_thread(void *arg)
+{
+	struct pool *pool = arg;
+	struct fuse_buf buf = { 0 };
+	void *room =
+		mmap(NULL, ROOM_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (room != MAP_FAILED) {
+		thread_room = (struct file_room){ room, ROOM_LEN };
+		while (serve_one(pool, &buf))
+			;
+		explicit_bzero(room, ROOM_LEN);
+		munmap(room, ROOM_LEN);
+	} else
+		atomic_store(&pool->error, -ENOMEM);
+	fuse_session_exit(pool->session);
+	if (buf.mem) /* libfuse allocated it, it is ours, and it held plaintext */
+		explicit_bzero(buf.mem, malloc_usable_size(buf.mem));
+	free(buf.mem);
+	thread_ended(pool);
+	return NULL;
+}
+
+static int start_thread(struct pool *pool)
+{
+	pthread_t thread;
+	int r;
+	LOCK_SCOPE(&pool->lock);
+
+	if (pool->started == pool->max)
+		return 0;
+	r = pthread_create(&thread, NULL, request_thread, pool);
+	if (r != 0)
+		return -r;
+	pthread_detach(thread);
+	pool->started++;
+	pool->running++;
+	return 0;
+}
+
+int fs_serve(struct fs *fs)
+{
+	struct pool pool = { .session = fs->session, .max = fs->settings->threads };
+	int r;
+
+	pthread_mutex_init(&pool.lock, NULL);
+	pthread_cond_init(&pool.ended, NULL);
+	r = start_thread(&pool);
+	pthread_mutex_lock(&pool.lock);
+	while (pool.running > 0)
+		pthread_cond_wait(&pool.ended, &pool.lock);
+	pthread_mutex_unlock(&pool.lock);
+	pthread_cond_destroy(&pool.ended);
+	pthread_mutex_destroy(&pool.lock);
+	return r < 0 ? r : atomic_load(&pool.error);
+}
+
+static void log_library(enum fuse_log_level level, const char *fmt, va_list ap)
+{
+	char line[512];
+
+	(void)vsnprintf(line, sizeof(line), fmt, ap);
+	line[strcspn(line, "\n")] = '\0';
+	log_write(level <= FUSE_LOG_ERR ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, "libfuse: %s", line);
+}
+
+static int mount_failed(const struct volume_config *vc, struct errmsg *reterr)
+{
+	bool no_device = access("/dev/fuse", R_OK | W_OK) < 0;
+
+	errmsg_next(reterr, no_device ? "load it (modprobe fuse), or give the container /dev/fuse"
+				      : "be root, and see the lines above");
+	return errmsg_fail(reterr, -ENODEV, EXIT_CODE_FAILED, "volume %s: cannot mount at %s%s",
+			   vc->name, vc->mount, no_device ? ": no usable /dev/fuse" : "");
+}
+
+static struct fuse_session *new_session(struct fs *fs, const struct volume_config *vc)
+{
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	struct fuse_session *session = NULL;
+	char options[256];
+
+	(void)snprintf(options, sizeof(options),
+		       "-ofsname=%s,subtype=tdefs,allow_other,default_permissions,nosuid,nodev",
+		       vc->name);
+	if (fuse_opt_add_arg(&args, "tdefs") == 0 && fuse_opt_add_arg(&args, options) == 0)
+		session = fuse_session_new(&args, &operations, sizeof(operations), fs);
+	fuse_opt_free_args(&args);
+	return session;
+}
+
+int fs_mount(const struct fs_options *options, struct fs **ret_fs, struct errmsg *reterr)
+{
+	const struct volume_config *vc = volume_config(options->volume);
+	struct fs *fs = calloc(1, sizeof(*fs));
+
+	if (!fs)
+		return errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
+	fs->options = *options;
+	fs->store = volume_store(options->volume);
+	fs->settings = &vc->settings;
+	fuse_set_log_func(log_library);
+	fs->session = new_session(fs, vc);
+	if (!fs->session || fuse_session_mount(fs->session, vc->mount) != 0) {
+		if (fs->session)
+			fuse_session_destroy(fs->session);
+		free(fs);
+		return mount_failed(vc, reterr);
+	}
+	*ret_fs = fs;
+	return 0;
+}
+
+void fs_free(struct fs *fs)
+{
+	if (!fs)
+		return;
+	fuse_session_unmount(fs->session);
+	fuse_session_destroy(fs->session);
+	free(fs);
+}
+
+const char *fs_library_version(void)
+{
+	return fuse_pkgversion();
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a protector to a new header, and from a header to its DEK. */
+#include "tdefs/keyring.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CANARY_LEN 32
+
+static int vault_failed(const struct vault_report *rep, struct errmsg *reterr)
+{
+	if (reterr)
+		*reterr = rep->error;
+	return rep->verdict == VAULT_DENIED	   ? -EKEYREVOKED
+	       : rep->verdict == VAULT_UNREACHABLE ? -ENOKEY
+						   : -EKEYREJECTED;
+}
+
+static int crypto_failed(int r, struct errmsg *reterr)
+{
+	errmsg_next(reterr, "free memory, raise RLIMIT_MEMLOCK, then try again");
+	return errmsg_fail(reterr, r, EXIT_CODE_FAILED, "cannot make keys: %s", errno_text(r));
+}
+
+static int check_protector(const struct vault_key *key, struct errmsg *reterr)
+{
+	if (key->bits >= PROTECTOR_BITS_MIN && key->bits <= PROTECTOR_BITS_MAX)
+		return 0;
+	errmsg_next(reterr, "use an RSA key of 2048, 3072 or 4096 bits");
+	return errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_CONFIG,
+			   "protector %s: RSA of %u bits is not allowed", key->kid, key->bits);
+}
+
+/* Wrap, and prove by an unwrap that it can be undone. */
+static int wrap_and_verify(struct vault *vault, const char *kid, const struct secret *plain,
+			   struct vault_wrapped *ret_wrapped, struct errmsg *reterr)
+{
+	CLEANUP_SECRET struct secret *back = NULL;
+	struct vault_report rep = { 0 };
+
+	if (vault->ops->wrap(vault, kid, plain, ret_wrapped, &rep) != VAULT_GRANTED ||
+	    vault->ops->unwrap(vault, ret_wrapped, &back, &rep) != VAULT_GRANTED)
+		return vault_failed(&rep, reterr);
+	if (secret_len(back) == secret_len(plain) &&
+	    constant_time_equal(secret_view(back), secret_view(plain), secret_len(plain)))
+		return 0;
+	errmsg_next(reterr, "check the key and the vault: nothing was written");
+	return errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_FAILED,
+			   "protector %s: unwrapping did not give back what was wrapped", kid);
+}
+
+static int make_canary(struct secret **ret_canary, uint8_t ret_hash[static 32])
+{
+	CLEANUP_SECRET struct secret *canary = secret_new(CANARY_LEN);
+	int r = canary ? random_bytes(secret_bytes(canary), CANARY_LEN) : -ENOMEM;
+
+	if (r == 0)
+		r = sha256(secret_view(canary), CANARY_LEN, ret_hash);
+	if (r == 0)
+		*ret_canary = TAKE_PTR(canary);
+	return r;
+}
+
+static int fill_slot(struct vault *vault, const struct vault_key *key, const struct secret *dek,
+		     uint64_t now, struct key_slot *slot, struct errmsg *reterr)
+{
+	CLEANUP_SECRET struct secret *canary = NULL;
+	struct vault_wrapped wrapped_dek, wrapped_canary;
+	int r = dek_id(dek, slot->dek_id);
+
+	if (r == 0)
+		r = make_canary(&canary, slot->canary_hash);
+	if (r < 0)
+		return crypto_failed(r, reterr);
+	r = wrap_and_verify(vault, key->kid, dek, &wrapped_dek, reterr);
+	if (r == 0)
+		r = wrap_and_verify(vault, key->kid, canary, &wrapped_canary, reterr);
+	if (r < 0)
+		return r;
+	slot->state = SLOT_ACTIVE;
+	slot->wrap_algorithm = wrapped_dek.algorithm;
+	slot->created = now;
+	memcpy(slot->thumbprint, key->thumbprint, sizeof(slot->thumbprint));
+	(void)snprintf(slot->kid, sizeof(slot->kid), "%s", wrapped_dek.kid);
+	memcpy(slot->wrapped_dek, wrapped_dek.bytes, wrapped_dek.len);
+	slot->wrapped_dek_len = wrapped_dek.len;
+	memcpy(slot->wrapped_canary, wrapped_canary.bytes, wrapped_canary.len);
+	slot->wrapped_canary_len = wrapped_canary.len;
+	return 0;
+}
+
+/* RFC 9562, version 4. */
+static int make_uuid(uint8_t uuid[static 16])
+{
+	int r = random_bytes(uuid, 16);
+
+	uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40);
+	uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
+	return r;
+}
+
+int keyring_create(struct vault *vault, const char *kid, uint64_t now,
+		   struct volume_header *ret_header, struct secret **ret_dek, struct errmsg *reterr)
+{
+	struct volume_header h = { .cipher = VOLUME_CIPHER_AES_256_XTS,
+				   .sector_size = 4096,
+				   .sequence = 1,
+				   .created = now };
+	CLEANUP_SECRET struct secret *dek = NULL;
+	struct vault_report rep = { 0 };
+	struct vault_key key;
+	int r;
+
+	if (vault->ops->get(vault, kid, &key, &rep) != VAULT_GRANTED)
+		return vault_failed(&rep, reterr);
+	r = check_protector(&key, reterr);
+	if (r < 0)
+		return r;
+	r = make_uuid(h.uuid);
+	if (r == 0)
+		r = random_bytes(h.key_domain_id, sizeof(h.key_domain_id));
+	if (r == 0)
+		r = dek_generate(&dek);
+	if (r < 0)
+		return crypto_failed(r, reterr);
+	r = fill_slot(vault, &key, dek, now, &h.slots[0], reterr);
+	if (r < 0)
+		return r;
+	r = header_seal(&h, dek);
+	if (r < 0)
+		return crypto_failed(r, reterr);
+	*ret_header = h;
+	*ret_dek = TAKE_PTR(dek);
+	return 0;
+}
+
+/* Before anything is unwrapped: is this slot's key one that was configured? */
+static int check_slot_key(struct vault *vault, const char *kid, const struct key_slot *slot,
+			  const char *volume, struct errmsg *reterr)
+{
+	struct vault_report rep = { 0 };
+	struct vault_key key;
+
+	if (slot->wrap_algorithm != WRAP_RSA_OAEP_256 && slot->wrap_algorithm != WRAP_RSA_OAEP) {
+		errmsg_next(reterr, "use the version of tdefs that wrote the header");
+		return errmsg_fail(reterr, -EPROTONOSUPPORT, EXIT_CODE_FAILED,
+				   "volume %s: unknown wrap algorithm %u in its key slot", volume,
+				   slot->wrap_algorithm);
+	}
+	if (strcmp(slot->kid, kid) != 0) {
+		errmsg_next(reterr, "set \"protector = %s\" for this volume", slot->kid);
+		return errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_FAILED,
+				   "volume %s: its DEK is wrapped by %s, but the protector is %s",
+				   volume, slot->kid, kid);
+	}
+	if (vault->ops->get(vault, kid, &key, &rep) != VAULT_GRANTED)
+		return vault_failed(&rep, reterr);
+	if (constant_time_equal(key.thumbprint, slot->thumbprint, THUMBPRINT_LEN))
+		return 0;
+	errmsg_next(reterr, "put the key back that wrapped it: see the thumbprint in "
+			    "tdefsctl header dump");
+	return errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_FAILED,
+			   "volume %s: wrong protector: %s is not the key that wrapped its DEK",
+			   volume, kid);
+}
+
+static int check_dek(const struct volume_header *header, const struct key_slot *slot,
+		     const struct secret *dek, const char *volume, struct errmsg *reterr)
+{
+	uint8_t id[DEK_ID_LEN];
+	int r = -EBADMSG;
+
+	if (secret_len(dek) == DEK_LEN) {
+		r = dek_id(dek, id);
+		if (r == 0 && !constant_time_equal(id, slot->dek_id, sizeof(id)))
+			r = -EBADMSG;
+		if (r == 0)
+			r = header_authenticate(header, dek);
+	}
+	if (r == 0)
+		return 0;
+	if (r != -EBADMSG)
+		return crypto_failed(r, reterr);
+	errmsg_next(reterr, "restore .tdefs/header and .tdefs/header.bak from a backup");
+	return errmsg_fail(reterr, r, EXIT_CODE_FAILED,
+			   "volume %s: its header was tampered with: the HMAC is wrong", volume);
+}
+
+int keyring_unlock(struct vault *vault, const char *kid, const struct volume_header *header,
+		   const char *volume, struct secret **ret_dek, struct errmsg *reterr)
+{
+	const struct key_slot *slot = volume_header_active_slot(header);
+	CLEANUP_SECRET struct secret *dek = NULL;
+	struct vault_wrapped wrapped = { .algorithm = (enum wrap_algorithm)slot->wrap_algorithm,
+					 .len = slot->wrapped_dek_len };
+	struct vault_report rep = { 0 };
+	int r = check_slot_key(vault, kid, slot, volume, reterr);
+
+	if (r < 0)
+		return r;
+	memcpy(wrapped.bytes, slot->wrapped_dek, slot->wrapped_dek_len);
+	(void)snprintf(wrapped.kid, sizeof(wrapped.kid), "%s", slot->kid);
+	if (vault->ops->unwrap(vault, &wrapped, &dek, &rep) != VAULT_GRANTED)
+		return vault_failed(&rep, reterr);
+	r = check_dek(header, slot, dek, volume, reterr);
+	if (r == 0)
+		*ret_dek = TAKE_PTR(dek);
+	return r;
+}

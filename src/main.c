@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tdefs: arguments, and which of mount and unmount is wanted. */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon.h"
+
+static const char usage_text[] =
+	"usage: tdefs [--config FILE] mount NAME [--foreground] [--accept-header]\n"
+	"       tdefs [--config FILE] unmount NAME\n"
+	"       tdefs --help | --version\n"
+	"\n"
+	"Mount an encrypted volume that tdefs.conf describes, or unmount it. mount returns\n"
+	"once the volume answers; unmount returns once everything is on disk.\n"
+	"\n"
+	"  -c, --config FILE    default: $" CONFIG_ENVIRONMENT ", then " CONFIG_DEFAULT_PATH "\n"
+	"  -f, --foreground     stay, and log to standard error\n"
+	"      --accept-header  take the volume's header though it is unknown to this host or\n"
+	"                       older than the one that was in use: after a restore or a move\n"
+	"\n"
+	"exit: 0 done, 1 failed, 2 usage or configuration, 5 not mounted\n";
+
+struct arguments {
+	const char *config;
+	bool foreground, accept_header;
+	const char *verb, *name;
+};
+
+static int usage_error(const char *what)
+{
+	fprintf(stderr, "tdefs: %s\n  next: see tdefs --help\n", what);
+	return EXIT_CODE_CONFIG;
+}
+
+/* -1: go on; else the exit code. */
+static int parse_options(int argc, char **argv, struct arguments *a)
+{
+	enum { HELP = 256, VERSION, ACCEPT_HEADER };
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "foreground", no_argument, NULL, 'f' },
+		{ "accept-header", no_argument, NULL, ACCEPT_HEADER },
+		{ "help", no_argument, NULL, HELP },
+		{ "version", no_argument, NULL, VERSION },
+		{ 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:f", options, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			a->config = optarg;
+			break;
+		case 'f':
+			a->foreground = true;
+			break;
+		case ACCEPT_HEADER:
+			a->accept_header = true;
+			break;
+		case HELP:
+			fputs(usage_text, stdout);
+			return EXIT_CODE_DONE;
+		case VERSION:
+			puts("tdefs " TDEFS_VERSION);
+			return EXIT_CODE_DONE;
+		default: /* getopt_long has said what is wrong */
+			return usage_error("unusable arguments");
+		}
+	}
+	return -1;
+}
+
+static int parse_arguments(int argc, char **argv, struct arguments *a)
+{
+	int code = parse_options(argc, argv, a);
+
+	if (code >= 0)
+		return code;
+	if (argc - optind != 2)
+		return usage_error("one of mount and unmount, and one volume name, are expected");
+	a->verb = argv[optind];
+	a->name = argv[optind + 1];
+	if (strcmp(a->verb, "mount") != 0 && strcmp(a->verb, "unmount") != 0)
+		return usage_error("no such command: it is mount or unmount");
+	return -1;
+}
+
+static int run(const struct arguments *a, struct errmsg *err)
+{
+	CLEANUP_CONFIG struct config *config = NULL;
+	struct mount_request request = { .foreground = a->foreground,
+					 .accept_header = a->accept_header };
+	int r;
+
+	if (geteuid() != 0) {
+		errmsg_next(err, "run it as root");
+		(void)errmsg_fail(err, -1, EXIT_CODE_FAILED, "mounting and unmounting need root");
+		return errmsg_print(err, "tdefs");
+	}
+	r = daemon_harden(err);
+	if (r == 0)
+		r = config_load(a->config, &config, err);
+	if (r == 0)
+		r = config_volume(config, a->name, &request.volume, err);
+	if (r == 0 && strcmp(a->verb, "unmount") == 0) {
+		r = daemon_unmount(request.volume, err);
+		return r < 0 ? errmsg_print(err, "tdefs") : EXIT_CODE_DONE;
+	}
+	if (r < 0)
+		return errmsg_print(err, "tdefs");
+	request.config = config;
+	return daemon_mount(&request);
+}
+
+int main(int argc, char **argv)
+{
+	struct arguments a = { 0 };
+	struct errmsg err = { 0 };
+	int code = parse_arguments(argc, argv, &a);
+
+	return code >= 0 ? code : run(&a, &err);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of an encrypted file share. Private to src/store. */
+#ifndef TDEFS_STORE_FILE_INTERNAL_H
+#define TDEFS_STORE_FILE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "tdefs/file.h"
+#include "tdefs/range_lock.h"
+#include "tdefs/sector_cipher.h"
+
+struct file {
+	const struct file_context *context;
+	int fd;
+	uint64_t ino;
+	bool read_only;
+
+	/*
+	 * Ranges of sectors. Reading the backing file takes its sectors shared,
+	 * writing exclusive. Whoever changes the size or the key holds
+	 * [sector of the old and the new end, RANGE_END] exclusive.
+	 */
+	struct range_lock ranges;
+	_Atomic uint64_t size;
+	/*
+	 * NULL: no header yet, or a header and data of holes only. Changed from
+	 * NULL, once, under [0, RANGE_END] exclusive.
+	 */
+	_Atomic(struct secret *) key;
+	/* Last block and trailer are known to hold zeros after the end; under the tail's range. */
+	bool tail_clean;
+
+	pthread_mutex_t state_lock; /* guards what follows; innermost */
+	uint64_t synced;	    /* value of `writes` that is known durable */
+	int error;		    /* latched, negative errno, or 0 */
+	bool error_reported;	    /* an fsync returned it */
+	_Atomic uint64_t writes;    /* changes of data or size that have happened */
+};
+
+/* Load the header of a file of `length` bytes; *ret_key NULL when all is holes. */
+int header_load(const struct file_context *context, int fd, uint64_t ino, uint64_t length,
+		bool read_only, struct secret **ret_key) WARN_UNUSED;
+
+/* Write a new header with a new nonce; the file has no data. */
+int header_create(const struct file_context *context, int fd, struct secret **ret_key) WARN_UNUSED;
+
+void file_raise(const struct file_context *context, enum file_event event, uint64_t ino);
+
+/* Count an error of the backing and return it. */
+int file_io_error(const struct file *f, int r);
+
+/* Something was written: the next file_sync() has work to do. */
+static inline void file_touched(struct file *f)
+{
+	atomic_fetch_add(&f->writes, 1);
+}
+
+/*
+ * Lock for writing or zeroing [off, end): the sectors themselves, or, when the
+ * end moves or there is no header yet, everything that file_lock_end() takes.
+ */
+void file_lock_span(struct file *f, struct range *range, uint64_t off, uint64_t end);
+/* Lock for a change of the size to or from `size`: the sector of either end, and all after it. */
+void file_lock_end(struct file *f, struct range *range, uint64_t size);
+
+/* The following are called with the range that they name held exclusive. */
+
+/* Overwrite inside the size, any alignment. Range: the sectors touched. */
+int file_overwrite(struct file *f, struct file_room room, const uint8_t *data, size_t len,
+		   uint64_t off) WARN_UNUSED;
+/* Make sure that there is a header and a key. Range: all, unless there is a key. */
+int file_need_key(struct file *f) WARN_UNUSED;
+/*
+ * Make sure that the bytes after the end, up to the end of the trailer, are
+ * zeros, before a larger size shows them. Range: end.
+ */
+int file_clean_tail(struct file *f) WARN_UNUSED;
+/* Write those zeros, the end having just moved down. Range: end. */
+int file_pad_tail(struct file *f) WARN_UNUSED;
+/* Set the backing length to that of `size`, keeping reservations past the end. Range: end. */
+int file_set_length(struct file *f, uint64_t size) WARN_UNUSED;
+
+#endif

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The node table: find or make, count, keep, free. What nodes are for is elsewhere. */
+#include "node.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct node *node_of(struct store *s, uint64_t id)
+{
+	return idtable_get(s->nodes, id);
+}
+
+static void node_free(struct node *n)
+{
+	if (!n)
+		return;
+	file_close(n->file); /* open only when the whole table goes */
+	if (n->path_fd >= 0)
+		close(n->path_fd);
+	pthread_mutex_destroy(&n->lock);
+	free(n);
+}
+
+/* Under table_lock. */
+static int node_new(struct store *s, const struct stat *st, const union node_handle *handle,
+		    struct node **ret_node)
+{
+	struct node *n = calloc(1, sizeof(*n));
+	int r;
+
+	if (!n)
+		return -ENOMEM;
+	pthread_mutex_init(&n->lock, NULL);
+	n->path_fd = -1;
+	n->ino = st->st_ino;
+	n->type = st->st_mode & S_IFMT;
+	n->handle = *handle;
+	r = idtable_add(s->nodes, n, &n->id, &n->generation);
+	if (r < 0) {
+		node_free(n);
+		return r;
+	}
+	HASH_ADD(hh, s->by_ino, ino, sizeof(n->ino), n);
+	*ret_node = n;
+	return 0;
+}
+
+/* Under table_lock; the caller frees what is returned after unlocking. */
+static struct node *take_if_unused(struct store *s, struct node *n)
+{
+	if (n->nlookup > 0 || n->holds > 0)
+		return NULL;
+	HASH_DELETE(hh, s->by_ino, n);
+	idtable_remove(s->nodes, n->id);
+	return n;
+}
+
+void node_forget(struct store *s, struct node *n, uint64_t nlookup)
+{
+	struct node *unused;
+
+	pthread_mutex_lock(&s->table_lock);
+	n->nlookup -= nlookup < n->nlookup ? nlookup : n->nlookup;
+	unused = take_if_unused(s, n);
+	pthread_mutex_unlock(&s->table_lock);
+	node_free(unused);
+}
+
+void node_hold(struct store *s, struct node *n)
+{
+	LOCK_SCOPE(&s->table_lock);
+	n->holds++;
+}
+
+void node_unhold(struct store *s, struct node *n)
+{
+	struct node *unused;
+
+	pthread_mutex_lock(&s->table_lock);
+	n->holds--;
+	unused = take_if_unused(s, n);
+	pthread_mutex_unlock(&s->table_lock);
+	node_free(unused);
+}
+
+static struct node *find(struct store *s, uint64_t ino)
+{
+	struct node *n;
+
+	HASH_FIND(hh, s->by_ino, &ino, sizeof(ino), n);
+	return n;
+}
+
+struct node *node_find(struct store *s, uint64_t ino)
+{
+	struct node *n;
+	LOCK_SCOPE(&s->table_lock);
+
+	n = find(s, ino);
+	if (n)
+		n->holds++;
+	return n;
+}
+
+void node_show(struct node *n, struct stat *st)
+{
+	uint64_t size;
+
+	if (!S_ISREG(st->st_mode))
+		return;
+	st->st_blksize = 4096;
+	LOCK_SCOPE(&n->lock);
+	/* While a file is open its length may be on the way from one size to another. */
+	if (n->file)
+		st->st_size = (off_t)file_size(n->file);
+	else if (file_size_of_length((uint64_t)st->st_size, &size) == 0)
+		st->st_size = (off_t)size;
+	else /* damaged: not empty, and open(2) says why */
+		st->st_size -= FILE_HEADER_LEN;
+}
+
+/*
+ * Two threads that look up one inode must get one node, for it holds the locks
+ * of the file: find and insert are one step under the lock.
+ */
+static int find_or_make(struct store *s, const union node_handle *handle, struct entry *e)
+{
+	struct node *n;
+	int r = 0;
+
+	pthread_mutex_lock(&s->table_lock);
+	n = find(s, e->st.st_ino);
+	if (!n)
+		r = node_new(s, &e->st, handle, &n);
+	if (r == 0)
+		n->nlookup++;
+	pthread_mutex_unlock(&s->table_lock);
+	if (r < 0)
+		return r;
+	e->node = n->id;
+	e->generation = n->generation;
+	node_show(n, &e->st);
+	return 0;
+}
+
+static int lookup_at(struct store *s, int dirfd, const char *name, int empty_path,
+		     struct entry *ret_entry)
+{
+	const struct sysio *sys = store_sys(s);
+	union node_handle handle = { .fh = { .handle_bytes = NODE_HANDLE_MAX } };
+	struct entry e;
+	int mount_id, r;
+
+	r = sys->fstatat(dirfd, name, &e.st, AT_SYMLINK_NOFOLLOW | empty_path);
+	if (r < 0)
+		return r;
+	if (e.st.st_dev != s->dev)
+		return -EXDEV;
+	r = sys->name_to_handle_at(dirfd, name, &handle.fh, &mount_id, empty_path);
+	if (r < 0)
+		return r;
+	r = find_or_make(s, &handle, &e);
+	if (r == 0)
+		*ret_entry = e;
+	return r;
+}
+
+int node_lookup(struct store *s, int dirfd, const char *name, struct entry *ret_entry)
+{
+	return lookup_at(s, dirfd, name, 0, ret_entry);
+}
+
+int node_lookup_fd(struct store *s, int fd, struct entry *ret_entry)
+{
+	return lookup_at(s, fd, "", AT_EMPTY_PATH, ret_entry);
+}
+
+int node_path(struct store *s, struct node *n)
+{
+	LOCK_SCOPE(&n->lock);
+
+	if (n->path_fd >= 0) {
+		int fd = fcntl(n->path_fd, F_DUPFD_CLOEXEC, 0);
+
+		return fd < 0 ? -errno : fd;
+	}
+	return store_sys(s)->open_by_handle_at(s->options.root_fd, &n->handle.fh,
+					       O_PATH | O_NOFOLLOW);
+}
+
+int node_open_fd(struct store *s, struct node *n, int flags)
+{
+	char name[16];
+
+	if (n->path_fd < 0)
+		return store_sys(s)->open_by_handle_at(s->options.root_fd, &n->handle.fh,
+						       flags | O_NOFOLLOW);
+	/* No name is left; the descriptor's magic link leads to the inode itself. */
+	(void)snprintf(name, sizeof(name), "%d", n->path_fd);
+	return store_sys(s)->openat(s->proc_fd, name, flags, 0);
+}
+
+/* Under node.lock. */
+static int open_path_before_unlink(struct store *s, struct node *n, int dirfd, const char *name)
+{
+	if (n->path_fd < 0) {
+		int fd = store_sys(s)->openat(dirfd, name, O_PATH | O_NOFOLLOW, 0);
+
+		if (fd < 0)
+			return fd;
+		n->path_fd = fd;
+	}
+	n->unlinking++;
+	return 0;
+}
+
+int node_before_unlink(struct store *s, int dirfd, const char *name, struct node **ret_node)
+{
+	struct node *n;
+	struct stat st;
+	int r;
+
+	*ret_node = NULL;
+	r = store_sys(s)->fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW);
+	if (r < 0)
+		return r;
+	n = node_find(s, st.st_ino);
+	if (!n)
+		return 0;
+	pthread_mutex_lock(&n->lock);
+	r = open_path_before_unlink(s, n, dirfd, name);
+	pthread_mutex_unlock(&n->lock);
+	if (r < 0) {
+		node_unhold(s, n);
+		return r;
+	}
+	*ret_node = n;
+	return 0;
+}
+
+void node_after_unlink(struct store *s, struct node *n)
+{
+	struct stat st;
+
+	if (!n)
+		return;
+	pthread_mutex_lock(&n->lock);
+	n->unlinking--;
+	n->unlinked =
+		store_sys(s)->fstatat(n->path_fd, "", &st, AT_EMPTY_PATH) == 0 && st.st_nlink == 0;
+	if (!n->unlinked && n->unlinking == 0) {
+		close(n->path_fd);
+		n->path_fd = -1;
+	}
+	pthread_mutex_unlock(&n->lock);
+	node_unhold(s, n);
+}
+
+int node_table_init(struct store *s)
+{
+	struct entry e;
+	int r;
+
+	pthread_mutex_init(&s->table_lock, NULL);
+	s->nodes = idtable_new();
+	s->handles = idtable_new();
+	if (!s->nodes || !s->handles)
+		return -ENOMEM;
+	r = node_lookup_fd(s, s->options.root_fd, &e);
+	if (r < 0)
+		return r;
+	s->root = node_of(s, e.node); /* the first number: STORE_ROOT_NODE */
+	return 0;
+}
+
+void node_table_release(struct store *s)
+{
+	struct node *n, *next;
+
+	HASH_ITER (hh, s->by_ino, n, next) {
+		HASH_DELETE(hh, s->by_ino, n);
+		node_free(n);
+	}
+	idtable_free(s->nodes);
+	idtable_free(s->handles);
+	pthread_mutex_destroy(&s->table_lock);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which vault serves a key identifier. */
+#include "tdefs/vault.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const struct vault_ops *const kinds[] = { &vault_file_ops };
+
+int vault_open(const char *kid, struct vault **ret_vault, struct errmsg *reterr)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (strncmp(kid, kinds[i]->kid_prefix, strlen(kinds[i]->kid_prefix)) == 0)
+			return kinds[i]->open(ret_vault, reterr);
+	errmsg_next(reterr,
+		    "use a protector of a kind this version knows: file:/absolute/path.pem");
+	return errmsg_fail(reterr, -EINVAL, EXIT_CODE_CONFIG, "%s: no vault serves this key", kid);
+}
+
+void vault_close(struct vault *v)
+{
+	if (v)
+		v->ops->close(v);
+}
+
+const char *vault_verdict_name(enum vault_verdict verdict)
+{
+	static const char *const names[] = {
+		[VAULT_GRANTED] = "granted",
+		[VAULT_DENIED] = "denied",
+		[VAULT_UNREACHABLE] = "unreachable",
+		[VAULT_BROKEN] = "broken",
+	};
+
+	return names[verdict];
+}

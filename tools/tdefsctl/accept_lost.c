@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tdefsctl accept-lost: a file whose header never reached the disk before a
+ * power cut, though data of it did, cannot be decrypted by anyone. This turns
+ * it into zeros of the same size, when an operator says so.
+ */
+#include <errno.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "tdefsctl.h"
+
+static int open_in_volume(const struct target *t, const char *path)
+{
+	struct open_how how = { .flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+				.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
+	long fd = syscall(SYS_openat2, t->backing.root_fd, path, &how, sizeof(how));
+
+	return fd < 0 ? -errno : (int)fd;
+}
+
+static int failed(struct call *call, int r, const char *path, const char *what, const char *next)
+{
+	errmsg_next(&call->err, "%s", next);
+	return errmsg_fail(&call->err, r, EXIT_CODE_FAILED, "%s: %s%s%s", path, what,
+			   what[0] ? "" : "cannot open: ", what[0] ? "" : errno_text(r));
+}
+
+static bool confirmed(const struct call *call, const char *path)
+{
+	int c;
+
+	if (call->yes)
+		return true;
+	if (!isatty(STDIN_FILENO))
+		return false;
+	fprintf(stderr, "Turn %s into zeros? Its data is lost for good. [y/N] ", path);
+	c = getchar();
+	return c == 'y' || c == 'Y';
+}
+
+static int make_zeros(struct call *call, const struct target *t, const char *path)
+{
+	CLEANUP_CLOSE int fd = open_in_volume(t, path);
+	const struct file_context context = { .sys = &sysio_kernel };
+	enum file_verdict verdict;
+	struct stat st;
+	int r = fd < 0 ? fd : file_check(&context, fd, &verdict);
+
+	if (r < 0 || fstat(fd, &st) < 0)
+		return failed(call, r < 0 ? r : -errno, path, "",
+			      "name a file relative to the volume's root");
+	if (verdict != FILE_NO_HEADER)
+		return failed(call, -EINVAL, path,
+			      "its header is not missing: this command is not for it",
+			      "see tdefsctl verify; a damaged file is restored from a backup");
+	if (!confirmed(call, path))
+		return failed(call, -ECANCELED, path, "not confirmed: nothing was changed",
+			      "answer y, or give --yes");
+	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, FILE_HEADER_LEN,
+		      st.st_size - FILE_HEADER_LEN) < 0 ||
+	    fsync(fd) < 0)
+		return failed(call, -errno, path, "cannot punch its data out",
+			      "see the kernel's log");
+	return 0;
+}
+
+int verb_accept_lost(struct call *call)
+{
+	CLEANUP_CLOSE int lock_fd = -1;
+	const char *path = call->args[1];
+	struct target t;
+	int r = target_open(call, call->args[0], &t);
+
+	if (r < 0)
+		return call_failed(call);
+	while (*path == '/')
+		path++;
+	r = backing_lock(&t.backing, t.label, &lock_fd, &call->err);
+	if (r == 0)
+		r = make_zeros(call, &t, path);
+	target_close(&t);
+	if (r < 0)
+		return call_failed(call);
+	printf("%s: reads as zeros now\n", path);
+	return EXIT_CODE_DONE;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tdefsctl format */
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "tdefs/bytes.h"
+#include "tdefsctl.h"
+
+/* Whoever gets to the backing directory beside the mount sees and can harm the ciphertext. */
+static void warn_if_exposed(const char *backing)
+{
+	CLEANUP_FREE char *parent = NULL;
+	struct stat st;
+
+	if (asprintf(&parent, "%s/..", backing) < 0) {
+		parent = NULL;
+		return;
+	}
+	if (stat(parent, &st) == 0 && st.st_mode & S_IXOTH)
+		fprintf(stderr,
+			PROGRAM ": warning: other users can reach %s past the mount\n"
+				"  next: put it into a directory of its own with mode 0700\n",
+			backing);
+}
+
+static int report(const struct call *call, const struct volume_config *vc,
+		  const struct volume_header *h)
+{
+	const struct key_slot *slot = volume_header_active_slot(h);
+	char uuid[UUID_TEXT_LEN], thumbprint[HEX_LEN(32)];
+
+	uuid_format(h->uuid, uuid);
+	hex_encode(slot->thumbprint, 32, thumbprint);
+	if (call->json)
+		return print_json(json_pack("{s:i, s:s, s:s, s:s, s:s, s:s}", "schema",
+					    CONTROL_SCHEMA, "name", vc->name, "backing",
+					    vc->backing, "uuid", uuid, "kid", slot->kid,
+					    "thumbprint", thumbprint),
+				  EXIT_CODE_DONE);
+	printf("volume %s: formatted %s\n"
+	       "  uuid       %s\n"
+	       "  protector  %s\n"
+	       "  thumbprint %s\n"
+	       "Keep the protector safe: without it the data is lost.\n",
+	       vc->name, vc->backing, uuid, slot->kid, thumbprint);
+	return EXIT_CODE_DONE;
+}
+
+int verb_format(struct call *call)
+{
+	const struct volume_config *vc;
+	struct volume_header header;
+	int r = config_volume(call->config, call->args[0], &vc, &call->err);
+
+	if (r == 0)
+		r = volume_format(&sysio_kernel, call->config, vc, (uint64_t)time(NULL), &header,
+				  &call->err);
+	if (r < 0)
+		return call_failed(call);
+	warn_if_exposed(vc->backing);
+	return report(call, vc, &header);
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tdefsctl: the table of verbs, and the options they share. */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#include "tdefsctl.h"
+
+static const struct verb {
+	const char *name;
+	int min_args, max_args;
+	int (*run)(struct call *call);
+	const char *arguments;
+	const char *what;
+} verbs[] = {
+	{ "format", 1, 1, verb_format, "NAME", "make an empty backing directory a volume" },
+	{ "status", 0, 1, verb_status, "[NAME]", "state of one volume, or of all" },
+	{ "header", 2, 2, verb_header, "dump NAME|DIR", "show a volume's header; needs no key" },
+	{ "verify", 1, 1, verb_verify, "NAME|DIR",
+	  "check the header and the header and length of every file" },
+	{ "accept-lost", 2, 2, verb_accept_lost, "NAME PATH",
+	  "turn a file whose header never reached the disk into zeros" },
+};
+
+static void print_usage(void)
+{
+	puts("usage: tdefsctl [--config FILE] [--json] VERB ...\n");
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		printf("  %-12s%-15s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].what);
+	puts("\n"
+	     "  -c, --config FILE  default: $" CONFIG_ENVIRONMENT ", then " CONFIG_DEFAULT_PATH "\n"
+	     "  -j, --json         answer as one line of JSON, with a schema number\n"
+	     "      --without-key  verify: check what can be checked without a protector\n"
+	     "      --yes          accept-lost: do not ask\n"
+	     "\n"
+	     "A DIR is told from a NAME by its slash.\n"
+	     "exit: 0 done or online, 1 failed, 2 usage or configuration, 5 not mounted;\n"
+	     "      several volumes: the worst");
+}
+
+int usage_error(const char *what)
+{
+	fprintf(stderr, PROGRAM ": %s\n  next: see tdefsctl --help\n", what);
+	return EXIT_CODE_CONFIG;
+}
+
+int call_failed(struct call *call)
+{
+	return errmsg_print(&call->err, PROGRAM);
+}
+
+int print_json(json_t *object, int code)
+{
+	char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+
+	json_decref(object);
+	if (!text) {
+		fputs(PROGRAM ": out of memory\n  next: free some and try again\n", stderr);
+		return EXIT_CODE_FAILED;
+	}
+	puts(text);
+	free(text);
+	return code;
+}
+
+/* -1: go on; else the exit code. */
+static int parse_options(int argc, char **argv, struct call *call, const char **config_path)
+{
+	enum { HELP = 256, VERSION, YES, WITHOUT_KEY };
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "yes", no_argument, NULL, YES },
+		{ "without-key", no_argument, NULL, WITHOUT_KEY },
+		{ "help", no_argument, NULL, HELP },
+		{ "version", no_argument, NULL, VERSION },
+		{ 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:j", options, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			*config_path = optarg;
+			break;
+		case 'j':
+			call->json = true;
+			break;
+		case YES:
+			call->yes = true;
+			break;
+		case WITHOUT_KEY:
+			call->without_key = true;
+			break;
+		case HELP:
+			print_usage();
+			return EXIT_CODE_DONE;
+		case VERSION:
+			puts(PROGRAM " " TDEFS_VERSION);
+			return EXIT_CODE_DONE;
+		default: /* getopt_long has said what is wrong */
+			return usage_error("unusable arguments");
+		}
+	}
+	return -1;
+}
+
+static const struct verb *find_verb(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	return NULL;
+}
+
+static int run(int argc, char **argv, struct call *call, const char *config_path)
+{
+	CLEANUP_CONFIG struct config *config = NULL;
+	const struct verb *verb = optind < argc ? find_verb(argv[optind]) : NULL;
+
+	if (optind == argc)
+		return usage_error("a verb is expected");
+	if (!verb)
+		return usage_error("no such verb");
+	call->nargs = argc - optind - 1;
+	call->args = argv + optind + 1;
+	if (call->nargs < verb->min_args || call->nargs > verb->max_args)
+		return usage_error("wrong number of arguments for this verb");
+	if (config_load(config_path, &config, &call->err) < 0)
+		return call_failed(call);
+	call->config = config;
+	return verb->run(call);
+}
+
+int main(int argc, char **argv)
+{
+	struct call call = { 0 };
+	const char *config_path = NULL;
+	int code = parse_options(argc, argv, &call, &config_path);
+
+	if (code >= 0)
+		return code;
+	umask(077);
+	if (prctl(PR_SET_DUMPABLE, 0) < 0)
+		return usage_error("cannot keep secrets out of core dumps");
+	return run(argc, argv, &call, config_path);
+}

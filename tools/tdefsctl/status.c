@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tdefsctl status */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "tdefsctl.h"
+
+static const char *text_of(const json_t *o, const char *key)
+{
+	const char *text = json_string_value(json_object_get(o, key));
+
+	return text ? text : "?";
+}
+
+static json_int_t number_of(const json_t *o, const char *key)
+{
+	return json_integer_value(json_object_get(o, key));
+}
+
+static void print_volume(const json_t *v)
+{
+	const json_t *protector = json_object_get(v, "protector");
+	time_t since = (time_t)number_of(v, "mounted_at");
+	char when[32] = "?";
+	struct tm tm;
+
+	printf("%s: %s\n", text_of(v, "name"), text_of(v, "state"));
+	if (!protector)
+		return;
+	if (gmtime_r(&since, &tm))
+		(void)strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S UTC", &tm);
+	printf("  mount      %s\n  backing    %s\n  since      %s\n  pid        %lld\n"
+	       "  cache      %s\n  protector  %s\n  thumbprint %s\n  open files %lld\n",
+	       text_of(v, "mount"), text_of(v, "backing"), when, (long long)number_of(v, "pid"),
+	       text_of(v, "cache"), text_of(protector, "kid"), text_of(protector, "thumbprint"),
+	       (long long)number_of(v, "open_files"));
+	if (number_of(v, "latched_errors") > 0)
+		printf("  errors     %lld write errors wait for an fsync to report them\n",
+		       (long long)number_of(v, "latched_errors"));
+}
+
+/* One volume's status, or -errno when its daemon cannot be asked. */
+static int ask(struct call *call, const struct volume_config *vc, json_t **ret_status,
+	       int *ret_code)
+{
+	CLEANUP_JSON json_t *request = json_pack("{s:s}", "command", "status");
+	int r = request ? control_call(call->config->runtime_dir, vc->name, request, ret_status)
+			: -ENOMEM;
+
+	*ret_code = EXIT_CODE_DONE;
+	if (r == 0 && !json_object_get(*ret_status, "error"))
+		return 0;
+	if (r == -ENOENT || r == -ECONNREFUSED) {
+		*ret_code = EXIT_CODE_NOT_MOUNTED;
+		*ret_status = json_pack("{s:i, s:s, s:s}", "schema", CONTROL_SCHEMA, "name",
+					vc->name, "state", "not mounted");
+		return *ret_status ? 0 : -ENOMEM;
+	}
+	errmsg_next(&call->err, r == -EACCES ? "be root or in the group " CONTROL_GROUP
+					     : "see the daemon's log");
+	return errmsg_fail(&call->err, r < 0 ? r : -EPROTO, EXIT_CODE_FAILED,
+			   "volume %s: cannot ask its daemon: %s", vc->name,
+			   r < 0 ? errno_text(r) : text_of(*ret_status, "error"));
+}
+
+/* Of exit codes the largest is not always the worst: a failure to ask is. */
+static int worse(int a, int b)
+{
+	if (a == EXIT_CODE_FAILED || b == EXIT_CODE_FAILED)
+		return EXIT_CODE_FAILED;
+	return a > b ? a : b;
+}
+
+static int collect(struct call *call, const char *name, json_t *volumes)
+{
+	int worst = EXIT_CODE_DONE;
+
+	for (size_t i = 0; i < call->config->nvolumes; i++) {
+		const struct volume_config *vc = &call->config->volumes[i];
+		json_t *status = NULL;
+		int code;
+
+		if (name && strcmp(vc->name, name) != 0)
+			continue;
+		if (ask(call, vc, &status, &code) < 0)
+			code = call_failed(call);
+		else if (json_array_append_new(volumes, status) < 0)
+			code = EXIT_CODE_FAILED;
+		worst = worse(worst, code);
+	}
+	return worst;
+}
+
+int verb_status(struct call *call)
+{
+	const char *name = call->nargs ? call->args[0] : NULL;
+	CLEANUP_JSON json_t *volumes = json_array();
+	const struct volume_config *vc;
+	json_t *v;
+	size_t i;
+	int code;
+
+	if (name && config_volume(call->config, name, &vc, &call->err) < 0)
+		return call_failed(call);
+	code = collect(call, name, volumes);
+	if (call->json)
+		return print_json(json_pack("{s:i, s:O}", "schema", CONTROL_SCHEMA, "volumes",
+					    volumes),
+				  code);
+	json_array_foreach(volumes, i, v) print_volume(v);
+	return code;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a name on the command line to an open backing directory and its header. */
+#include <errno.h>
+#include <string.h>
+
+#include "tdefsctl.h"
+
+int target_open(struct call *call, const char *name, struct target *ret_target)
+{
+	struct target t = { .label = name, .backing_path = name, .backing = BACKING_NONE };
+	bool any_filesystem = true; /* a backup may lie anywhere */
+	int r = 0;
+
+	if (!strchr(name, '/')) {
+		r = config_volume(call->config, name, &t.volume, &call->err);
+		if (r < 0)
+			return r;
+		t.backing_path = t.volume->backing;
+	}
+	r = backing_open(t.backing_path, name, any_filesystem, &t.backing, &call->err);
+	if (r < 0)
+		return r;
+	if (t.backing.header_fd < 0) {
+		errmsg_next(&call->err, "name a volume's backing directory, or format it");
+		r = errmsg_fail(&call->err, -ENOENT, EXIT_CODE_FAILED,
+				"%s: not a volume: %s has no " STORE_HEADER_DIR, name,
+				t.backing_path);
+	} else
+		r = header_read(&sysio_kernel, t.backing.header_fd, name, &t.header, &call->err);
+	if (r < 0) {
+		target_close(&t);
+		return r;
+	}
+	*ret_target = t;
+	return 0;
+}
+
+void target_close(struct target *t)
+{
+	backing_close(&t->backing);
+}

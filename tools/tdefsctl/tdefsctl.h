@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the verbs of tdefsctl share. */
+#ifndef TDEFSCTL_H
+#define TDEFSCTL_H
+
+#include <jansson.h>
+
+#include "tdefs/control.h"
+#include "tdefs/volume.h"
+
+#define PROGRAM "tdefsctl"
+
+/* One call of the program, parsed. */
+struct call {
+	const struct config *config;
+	int nargs;
+	char **args; /* what follows the verb */
+	bool json;
+	bool yes;	  /* --yes */
+	bool without_key; /* --without-key */
+	struct errmsg err;
+};
+
+/* Each verb: its arguments are counted by main; the result is an exit code. */
+int verb_format(struct call *call);
+int verb_status(struct call *call);
+int verb_header(struct call *call);
+int verb_verify(struct call *call);
+int verb_accept_lost(struct call *call);
+
+/* Print call->err; returns its exit code. */
+int call_failed(struct call *call);
+int usage_error(const char *what);
+
+/* Print as one line of JSON and drop the reference; NULL is "out of memory". Returns the code. */
+int print_json(json_t *object, int code);
+
+static inline void cleanup_json_(json_t **j)
+{
+	json_decref(*j);
+}
+#define CLEANUP_JSON CLEANUP(cleanup_json_)
+
+/* What NAME|DIR names: a configured volume, or, with a slash in it, a backing directory. */
+struct target {
+	const char *label; /* for messages */
+	const char *backing_path;
+	const struct volume_config *volume; /* NULL: a directory of no configured volume */
+	struct backing backing;
+	struct header_found header;
+};
+int target_open(struct call *call, const char *name, struct target *ret_target) WARN_UNUSED;
+void target_close(struct target *t);
+
+#endif

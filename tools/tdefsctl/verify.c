@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tdefsctl verify: the header, and header and length of every file, mounted or not. */
+#include <errno.h>
+#include <fcntl.h>
+#include <fts.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tdefsctl.h"
+
+struct verification {
+	struct call *call;
+	const struct target *target;
+	struct file_context context;
+	struct counters counters;
+	uint64_t files;
+	json_t *bad; /* of {path, verdict} */
+	time_t last_progress;
+	bool progress_shown;
+};
+
+static void show_progress(struct verification *v, bool last)
+{
+	time_t now = time(NULL);
+
+	if (!isatty(STDERR_FILENO) || (!last && now == v->last_progress))
+		return;
+	if (last && !v->progress_shown)
+		return;
+	v->last_progress = now;
+	v->progress_shown = true;
+	fprintf(stderr, "\r%llu files checked, %zu bad%s", (unsigned long long)v->files,
+		json_array_size(v->bad), last ? "\n" : "");
+}
+
+static int note_bad(struct verification *v, const char *path, const char *verdict)
+{
+	return json_array_append_new(v->bad,
+				     json_pack("{s:s, s:s}", "path", path, "verdict", verdict)) < 0
+		       ? -ENOMEM
+		       : 0;
+}
+
+/*
+ * What looks bad in a file that is being written may be good in the next
+ * instant: the daemon can look while nobody writes. True: it says good.
+ */
+static bool daemon_says_good(struct verification *v, const char *path)
+{
+	CLEANUP_JSON json_t *request = json_pack("{s:s, s:s}", "command", "recheck", "path", path);
+	CLEANUP_JSON json_t *answer = NULL;
+
+	if (!v->target->volume || !request ||
+	    control_call(v->call->config->runtime_dir, v->target->volume->name, request, &answer) <
+		    0)
+		return false;
+	return json_is_true(json_object_get(answer, "good"));
+}
+
+/* `path` is relative to the volume's root; gone meanwhile is not bad. */
+static int check_file(struct verification *v, const char *full_path, const char *path)
+{
+	CLEANUP_CLOSE int fd =
+		open(full_path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOATIME | O_CLOEXEC);
+	enum file_verdict verdict;
+	int r;
+
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	v->files++;
+	r = fd < 0 ? -errno : file_check(&v->context, fd, &verdict);
+	if (r == 0 && file_verdict_is_good(verdict))
+		return 0;
+	if (daemon_says_good(v, path))
+		return 0;
+	return note_bad(v, path, r < 0 ? errno_text(r) : file_verdict_text(verdict));
+}
+
+static bool is_ours(const struct verification *v, const FTSENT *e)
+{
+	if (e->fts_level != 1)
+		return false;
+	return strcmp(e->fts_name, STORE_HEADER_DIR) == 0 ||
+	       (v->target->backing.is_mount_root && strcmp(e->fts_name, STORE_LOST_FOUND) == 0);
+}
+
+static int visit(struct verification *v, FTS *tree, FTSENT *e, size_t root_len)
+{
+	const char *path = e->fts_level > 0 ? e->fts_path + root_len + 1 : ".";
+	int r = 0;
+
+	if (e->fts_info == FTS_D && is_ours(v, e))
+		return fts_set(tree, e, FTS_SKIP) < 0 ? -errno : 0;
+	if (e->fts_info == FTS_F)
+		r = check_file(v, e->fts_accpath, path);
+	else if ((e->fts_info == FTS_DNR || e->fts_info == FTS_ERR || e->fts_info == FTS_NS) &&
+		 e->fts_errno != ENOENT)
+		r = note_bad(v, path, errno_text(e->fts_errno));
+	show_progress(v, false);
+	return r;
+}
+
+static int walk(struct verification *v)
+{
+	CLEANUP_FREE char *root = strdup(v->target->backing_path);
+	char *roots[] = { root, NULL };
+	FTS *tree;
+	FTSENT *e;
+	int r = 0;
+
+	if (!root)
+		return -ENOMEM;
+	for (size_t len = strlen(root); len > 1 && root[len - 1] == '/'; len--)
+		root[len - 1] = '\0';
+	tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
+	if (!tree)
+		return -errno;
+	while (r == 0 && (errno = 0, e = fts_read(tree)))
+		r = visit(v, tree, e, strlen(root));
+	if (r == 0 && errno)
+		r = -errno;
+	fts_close(tree);
+	show_progress(v, true);
+	return r;
+}
+
+static int note_header(struct verification *v)
+{
+	int r = 0;
+
+	for (int i = 0; r == 0 && i < HEADER_COPIES; i++) {
+		char path[64];
+
+		if (v->target->header.state[i] == HEADER_COPY_GOOD)
+			continue;
+		(void)snprintf(path, sizeof(path), STORE_HEADER_DIR "/%s", header_copy_names[i]);
+		r = note_bad(v, path, header_copy_state_text(v->target->header.state[i]));
+	}
+	return r;
+}
+
+static int report(const struct verification *v)
+{
+	int code = json_array_size(v->bad) ? EXIT_CODE_FAILED : EXIT_CODE_DONE;
+	json_t *bad;
+	size_t i;
+
+	if (v->call->json)
+		return print_json(json_pack("{s:i, s:s, s:b, s:I, s:O}", "schema", CONTROL_SCHEMA,
+					    "backing", v->target->backing_path, "key_used",
+					    v->context.dek != NULL, "files", (json_int_t)v->files,
+					    "bad", v->bad),
+				  code);
+	json_array_foreach(v->bad, i, bad)
+		printf("BAD %s: %s\n", json_string_value(json_object_get(bad, "path")),
+		       json_string_value(json_object_get(bad, "verdict")));
+	printf("%s: %llu files checked%s, %zu bad\n", v->target->label,
+	       (unsigned long long)v->files,
+	       v->context.dek ? "" : " (without the key: no HMAC was)", json_array_size(v->bad));
+	return code;
+}
+
+static int verify(struct verification *v)
+{
+	int r;
+
+	v->bad = json_array();
+	r = v->bad ? note_header(v) : -ENOMEM;
+	if (r == 0)
+		r = walk(v);
+	if (r < 0) {
+		errmsg_next(&v->call->err, "make the directory readable, then try again");
+		(void)errmsg_fail(&v->call->err, r, EXIT_CODE_FAILED, "%s: cannot walk %s: %s",
+				  v->target->label, v->target->backing_path, errno_text(r));
+	}
+	return r;
+}
+
+int verb_verify(struct call *call)
+{
+	CLEANUP_SECRET struct secret *dek = NULL;
+	struct target t;
+	struct verification v = { .call = call, .target = &t };
+	const struct volume_header *h = &t.header.header;
+	int code;
+
+	if (target_open(call, call->args[0], &t) < 0)
+		return call_failed(call);
+	if (!call->without_key && volume_dek(call->config, h, t.label, &dek, &call->err) < 0) {
+		target_close(&t);
+		return call_failed(call);
+	}
+	v.context =
+		(struct file_context){ .sys = &sysio_kernel, .dek = dek, .counters = &v.counters };
+	memcpy(v.context.key_domain_id, h->key_domain_id, 16);
+	memcpy(v.context.dek_id, volume_header_active_slot(h)->dek_id, DEK_ID_LEN);
+	code = verify(&v) < 0 ? call_failed(call) : report(&v);
+	json_decref(v.bad);
+	target_close(&t);
+	return code;
+}
