@@ -54,6 +54,7 @@ struct file;
 enum file_open_flags {
 	FILE_READ_ONLY = 1, /* `fd` cannot write */
 	FILE_DISCARD = 2,   /* truncate to 0, and never mind a damaged header */
+	FILE_CREATED = 4,   /* it was just made: nobody can have synced it yet */
 };
 
 /*
@@ -86,7 +87,10 @@ ssize_t file_read(struct file *f, struct file_room room, size_t len, uint64_t of
 ssize_t file_write(struct file *f, struct file_room room, const uint8_t *data, size_t len,
 		   uint64_t off) WARN_UNUSED;
 
-/* ftruncate(2). When shrinking fails half-way the size may be the new one already. */
+/*
+ * ftruncate(2). When shrinking fails half-way, the size may have come down to
+ * the next multiple of 16.
+ */
 int file_truncate(struct file *f, uint64_t size) WARN_UNUSED;
 
 /*

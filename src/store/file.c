@@ -52,6 +52,7 @@ int file_open(const struct file_context *context, int fd, uint64_t ino, unsigned
 	f->fd = fd;
 	f->ino = ino;
 	f->read_only = flags & FILE_READ_ONLY;
+	atomic_init(&f->never_synced, flags & FILE_CREATED);
 	range_lock_init(&f->ranges);
 	pthread_mutex_init(&f->state_lock, NULL);
 	r = load(f, flags);

@@ -28,6 +28,12 @@ struct file {
 	 * NULL, once, under [0, RANGE_END] exclusive.
 	 */
 	_Atomic(struct secret *) key;
+	/*
+	 * Made by us and not synced since: a power cut may leave data without a
+	 * header, for nothing was promised. Else a first header is made durable
+	 * before data follows it.
+	 */
+	_Atomic bool never_synced;
 	/* Last block and trailer are known to hold zeros after the end; under the tail's range. */
 	bool tail_clean;
 
@@ -76,8 +82,11 @@ int file_need_key(struct file *f) WARN_UNUSED;
  * zeros, before a larger size shows them. Range: end.
  */
 int file_clean_tail(struct file *f) WARN_UNUSED;
-/* Write those zeros, the end having just moved down. Range: end. */
-int file_pad_tail(struct file *f) WARN_UNUSED;
+/*
+ * Write the last block and the trailer of a smaller `size`, not a multiple of
+ * 16, whose last block is the last block now. Range: end.
+ */
+int file_cut_tail(struct file *f, uint64_t size) WARN_UNUSED;
 /* Set the backing length to that of `size`, keeping reservations past the end. Range: end. */
 int file_set_length(struct file *f, uint64_t size) WARN_UNUSED;
 

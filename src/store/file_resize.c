@@ -47,26 +47,79 @@ static int grow(struct file *f, uint64_t size)
 	return 0;
 }
 
-/* Range: end. */
+static int cut_length(struct file *f, uint64_t length)
+{
+	int r = f->context->sys->ftruncate(f->fd, (off_t)length);
+
+	file_touched(f);
+	return r < 0 ? file_io_error(f, r) : 0;
+}
+
+/* To nothing. A file that never had a header keeps none: length 0 is empty, too. */
+static int shrink_to_nothing(struct file *f)
+{
+	int r = cut_length(f, atomic_load(&f->key) ? FILE_HEADER_LEN : 0);
+
+	if (r == 0)
+		atomic_store(&f->size, 0);
+	return r;
+}
+
+/* Holes only: there are no blocks to keep whole. */
+static int shrink_hole(struct file *f, uint64_t size)
+{
+	int r = cut_length(f, file_length_of_size(size));
+
+	if (r == 0)
+		atomic_store(&f->size, size);
+	return r;
+}
+
+/* From a larger size with the same last block. */
+static int shrink_in_block(struct file *f, uint64_t size)
+{
+	uint64_t old = atomic_load(&f->size);
+	int r = file_clean_tail(f);
+
+	if (r == 0 && file_trailer_len(old) > file_trailer_len(size))
+		r = cut_length(f, file_length_of_size(size));
+	if (r == 0)
+		r = file_cut_tail(f, size);
+	if (r < 0)
+		return r;
+	f->tail_clean = true;
+	atomic_store(&f->size, size);
+	return 0;
+}
+
+/*
+ * First to whole blocks, then inside the last one. Cut anywhere else, the
+ * length would leave a piece of a ciphertext block where the trailer's zeros
+ * belong, and a power cut that keeps it would let it decrypt to noise.
+ * Range: end.
+ */
 static int shrink(struct file *f, uint64_t size)
 {
-	bool has_key = atomic_load(&f->key);
-	off_t length = (off_t)file_length_of_size(size);
+	uint64_t blocks_len = file_blocks_len(size);
 	int r;
 
-	/* A file that never had a header keeps none; zero length is empty too. */
-	if (size == 0 && !has_key)
-		length = 0;
-	r = f->context->sys->ftruncate(f->fd, length);
-	file_touched(f);
-	if (r < 0)
-		return file_io_error(f, r);
-	/* To the same size: only reservations past the end went, as on ext4. */
-	if (size == atomic_load(&f->size))
-		return 0;
-	atomic_store(&f->size, size);
-	f->tail_clean = false;
-	return has_key ? file_pad_tail(f) : 0;
+	if (size == 0)
+		return shrink_to_nothing(f);
+	if (!atomic_load(&f->key))
+		return shrink_hole(f, size);
+	if (blocks_len < file_blocks_len(atomic_load(&f->size))) {
+		r = cut_length(f, FILE_HEADER_LEN + blocks_len);
+		if (r < 0)
+			return r;
+		atomic_store(&f->size, blocks_len);
+	}
+	return size < blocks_len ? shrink_in_block(f, size) : 0;
+}
+
+/* The same size: only reservations past the end go, as on ext4. Range: end. */
+static int keep_size(struct file *f, uint64_t size)
+{
+	return cut_length(f, size || atomic_load(&f->key) ? file_length_of_size(size) : 0);
 }
 
 int file_truncate(struct file *f, uint64_t size)
@@ -79,7 +132,10 @@ int file_truncate(struct file *f, uint64_t size)
 	if (size > FILE_SIZE_MAX)
 		return -EFBIG;
 	file_lock_end(f, &range, size);
-	r = size > atomic_load(&f->size) ? grow(f, size) : shrink(f, size);
+	if (size == atomic_load(&f->size))
+		r = keep_size(f, size);
+	else
+		r = size > atomic_load(&f->size) ? grow(f, size) : shrink(f, size);
 	range_unlock(&f->ranges, &range);
 	return r;
 }
@@ -95,8 +151,6 @@ static int zero_inside(struct file *f, uint64_t off, uint64_t end, int mode)
 
 	if (!atomic_load(&f->key)) /* all of it is a hole */
 		first = off, last = end;
-	else if (end == atomic_load(&f->size))
-		last = end = file_blocks_len(end); /* past the end nothing is lost */
 	if (first > end)
 		first = end;
 	if (off < first)

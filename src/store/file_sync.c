@@ -31,7 +31,10 @@ int file_sync(struct file *f, bool datasync)
 {
 	const struct sysio *sys = f->context->sys;
 	uint64_t writes = atomic_load(&f->writes);
-	int r = datasync ? sys->fdatasync(f->fd) : sys->fsync(f->fd);
+	int r;
+
+	atomic_store(&f->never_synced, false); /* pairs with file_need_key() */
+	r = datasync ? sys->fdatasync(f->fd) : sys->fsync(f->fd);
 
 	counter_add(f->context->counters, COUNTER_SYNCS, 1);
 	if (r < 0)

@@ -55,6 +55,22 @@ void file_lock_span(struct file *f, struct range *range, uint64_t off, uint64_t 
 	}
 }
 
+/* A sync of our own. Should it fail, this descriptor's next fsync would not say so again. */
+static int sync_now(struct file *f)
+{
+	int r = f->context->sys->fdatasync(f->fd);
+
+	if (r < 0)
+		file_latch(f, file_io_error(f, r));
+	return r;
+}
+
+/*
+ * An fsync may have promised that the file is there and readable, empty or a
+ * hole: then its first header is made durable before any data, or a power cut
+ * could leave data that no header explains. A sync that begins after the flag
+ * was read here takes the header along.
+ */
 int file_need_key(struct file *f)
 {
 	struct secret *key = NULL;
@@ -66,6 +82,12 @@ int file_need_key(struct file *f)
 	file_touched(f);
 	if (r < 0)
 		return file_io_error(f, r);
+	if (!atomic_load(&f->never_synced))
+		r = sync_now(f);
+	if (r < 0) {
+		secret_free(key);
+		return r;
+	}
 	atomic_store(&f->key, key);
 	return 0;
 }
@@ -143,12 +165,12 @@ int file_overwrite(struct file *f, struct file_room room, const uint8_t *data, s
 	return r < 0 ? r : write_at(f, room.bytes, (size_t)(BLOCK_UP(off + len) - first), first);
 }
 
-/* Last block and trailer of the current size, padding and trailer all zeros. */
-static int write_tail(struct file *f, const uint8_t block[static XTS_BLOCK])
+/* Last block and trailer of a file of `size` bytes; padding and trailer are zeros. */
+static int write_tail(struct file *f, uint64_t size, const uint8_t block[static XTS_BLOCK])
 {
 	CLEANUP_CIPHER struct sector_cipher cipher = { 0 };
-	uint64_t size = atomic_load(&f->size), at = BLOCK_DOWN(size);
 	uint8_t tail[2 * XTS_BLOCK] = { 0 };
+	uint64_t at = BLOCK_DOWN(size);
 	int r = sector_cipher_begin(&cipher, atomic_load(&f->key), SECTOR_ENCRYPT);
 
 	if (r == 0)
@@ -176,14 +198,9 @@ static int read_tail(struct file *f, uint8_t tail[static 2 * XTS_BLOCK], size_t 
  */
 static int rewrite_tail(struct file *f, const uint8_t block[static XTS_BLOCK])
 {
-	int r = write_tail(f, block);
+	int r = write_tail(f, atomic_load(&f->size), block);
 
-	if (r < 0)
-		return r;
-	r = f->context->sys->fdatasync(f->fd);
-	if (r < 0)
-		file_latch(f, r); /* this descriptor's next fsync would not repeat it */
-	return r;
+	return r < 0 ? r : sync_now(f);
 }
 
 int file_clean_tail(struct file *f)
@@ -207,21 +224,17 @@ int file_clean_tail(struct file *f)
 	return 0;
 }
 
-int file_pad_tail(struct file *f)
+int file_cut_tail(struct file *f, uint64_t size)
 {
-	size_t used = (size_t)file_trailer_len(atomic_load(&f->size));
-	uint8_t tail[2 * XTS_BLOCK];
-	int r;
+	uint64_t at = BLOCK_DOWN(size);
+	uint8_t block[XTS_BLOCK];
+	int r = load_block(f, at, block);
 
-	if (used == 0)
-		return 0;
-	r = read_tail(f, tail, XTS_BLOCK);
 	if (r == 0) {
-		memset(tail + used, 0, XTS_BLOCK - used);
-		r = write_tail(f, tail);
+		memset(block + (size - at), 0, XTS_BLOCK - (size_t)(size - at));
+		r = write_tail(f, size, block);
 	}
-	secret_wipe(tail, sizeof(tail));
-	f->tail_clean = r == 0;
+	secret_wipe(block, sizeof(block));
 	return r;
 }
 

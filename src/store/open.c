@@ -31,6 +31,7 @@ static int open_by_handle(struct store *s, struct node *n, bool *ret_read_only)
 /* Under node.lock; `fd` is taken over. */
 static int open_file(struct store *s, struct node *n, int fd, bool discard)
 {
+	unsigned flags = fd >= 0 ? FILE_CREATED : 0;
 	bool read_only = false;
 	int r;
 
@@ -39,7 +40,8 @@ static int open_file(struct store *s, struct node *n, int fd, bool discard)
 	if (fd < 0)
 		return fd;
 	r = file_open(&s->options.files, fd, n->ino,
-		      (read_only ? FILE_READ_ONLY : 0u) | (discard ? FILE_DISCARD : 0u), &n->file);
+		      flags | (read_only ? FILE_READ_ONLY : 0u) | (discard ? FILE_DISCARD : 0u),
+		      &n->file);
 	if (r < 0) {
 		IGNORE_RESULT(store_sys(s)->close(fd), "nothing was written");
 		return r;
