@@ -80,6 +80,7 @@ int pin_read(const struct sysio *sys, const char *state_dir, const char *volume,
 /* Makes `state_dir` when it is missing. */
 int pin_write(const struct sysio *sys, const char *state_dir, const char *volume,
 	      const struct pin *pin) WARN_UNUSED;
+void pin_remove(const struct sysio *sys, const char *state_dir, const char *volume);
 struct pin pin_of_header(const struct volume_header *header);
 /* Why this header is refused, or 0. */
 int pin_check(const struct pin *pin, const struct volume_header *header, const char *volume,

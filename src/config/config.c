@@ -230,7 +230,9 @@ int config_parse(const char *path, const char *text, struct config **ret_config,
 	if (!c)
 		return errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "%s: out of memory", path);
 	line = ini_parse_stream(read_line, &p, handle_pair, &p);
-	if (line > 0 && p.error == 0) {
+	/* inih's own first error counts unless ours came before; p.line is where ours was. */
+	if (line > 0 && (p.error == 0 || line < p.line)) {
+		p.error = 0;
 		p.line = line;
 		fail(&p, "neither a section, a setting nor a comment", "write \"key = value\"");
 	}

@@ -74,6 +74,17 @@ int pin_write(const struct sysio *sys, const char *state_dir, const char *volume
 	return atomic_file_write(sys, dirfd, name, 0600, text, (size_t)len);
 }
 
+void pin_remove(const struct sysio *sys, const char *state_dir, const char *volume)
+{
+	CLEANUP_CLOSE int dirfd = open_state_dir(sys, state_dir, false);
+	char name[NAME_MAX + 1];
+
+	if (dirfd < 0)
+		return;
+	(void)snprintf(name, sizeof(name), "%s.pin", volume);
+	IGNORE_RESULT(sys->unlinkat(dirfd, name, 0), "as far as it goes");
+}
+
 struct pin pin_of_header(const struct volume_header *header)
 {
 	struct pin pin = { .sequence = header->sequence };

@@ -204,10 +204,11 @@ int node_open_fd(struct store *s, struct node *n, int flags)
 }
 
 /* Under node.lock. */
-static int open_path_before_unlink(struct store *s, struct node *n, int dirfd, const char *name)
+static int open_path_before_unlink(struct store *s, struct node *n)
 {
 	if (n->path_fd < 0) {
-		int fd = store_sys(s)->openat(dirfd, name, O_PATH | O_NOFOLLOW, 0);
+		int fd = store_sys(s)->open_by_handle_at(s->options.root_fd, &n->handle.fh,
+							 O_PATH | O_NOFOLLOW);
 
 		if (fd < 0)
 			return fd;
@@ -231,7 +232,7 @@ int node_before_unlink(struct store *s, int dirfd, const char *name, struct node
 	if (!n)
 		return 0;
 	pthread_mutex_lock(&n->lock);
-	r = open_path_before_unlink(s, n, dirfd, name);
+	r = open_path_before_unlink(s, n);
 	pthread_mutex_unlock(&n->lock);
 	if (r < 0) {
 		node_unhold(s, n);

@@ -146,13 +146,15 @@ static int format_backing(const struct sysio *sys, const struct config *config,
 	if (r == 0) /* again, now that nobody else can be formatting it */
 		r = check_unformatted(sys, b, vc, reterr);
 	if (r < 0) {
-		if (made && lock_fd >= 0)
+		if (made && r != -EBUSY) /* busy: it is another format's by now */
 			undo(sys, b, made);
 		return r;
 	}
 	r = write_header(sys, config, vc, b, header, reterr);
-	if (r < 0)
+	if (r < 0) {
 		undo(sys, b, made);
+		pin_remove(sys, config->state_dir, vc->name); /* there was none before */
+	}
 	return r;
 }
 

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tdefs.conf: what is read, inherited, refused, and how it is said. */
+#include "../support/test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tdefs/config.h"
+
+static struct config *parse(const char *text)
+{
+	struct errmsg err = { 0 };
+	struct config *c = NULL;
+
+	if (config_parse("t.conf", text, &c, &err) < 0)
+		print_error("%s\n%s\n", err.text, err.next);
+	assert_non_null(c);
+	return c;
+}
+
+static void volumes_inherit_and_override(void **state)
+{
+	struct config *c = parse("; a comment\n"
+				 "[server]\n"
+				 "protector = file:/etc/k.pem ; inline\n"
+				 "cache = writeback\n"
+				 "threads = 5\n"
+				 "log = /var/log/t\n"
+				 "state_dir = /s/\n"
+				 "\n"
+				 "[volume a]\n"
+				 "backing = /b/a//\n"
+				 "mount = /m/a\n"
+				 "[volume b.2_x-y]\n"
+				 "backing = /b/b\n"
+				 "mount = /m/b\n"
+				 "cache = write-through\n"
+				 "protector = file:/other.pem\n"
+				 "lock_memory = no\n");
+	struct errmsg err = { 0 };
+	const struct volume_config *v;
+
+	(void)state;
+	assert_int_equal(c->nvolumes, 2);
+	assert_string_equal(c->state_dir, "/s");
+	assert_string_equal(c->runtime_dir, "/run/tdefs");
+	assert_int_equal(config_volume(c, "a", &v, &err), 0);
+	assert_string_equal(v->backing, "/b/a");
+	assert_string_equal(v->settings.protector, "file:/etc/k.pem");
+	assert_int_equal(v->settings.cache, CACHE_WRITEBACK);
+	assert_int_equal(v->settings.threads, 5);
+	assert_true(v->settings.lock_memory);
+	assert_string_equal(v->settings.log, "/var/log/t");
+	assert_int_equal(config_volume(c, "b.2_x-y", &v, &err), 0);
+	assert_string_equal(v->settings.protector, "file:/other.pem");
+	assert_int_equal(v->settings.cache, CACHE_WRITE_THROUGH);
+	assert_false(v->settings.lock_memory);
+	assert_int_equal(v->settings.threads, 5);
+	config_free(c);
+}
+
+/* Where [server] stands does not matter. */
+static void server_may_come_last(void **state)
+{
+	struct config *c = parse("[volume a]\nbacking=/b\nmount=/m\n[server]\nprotector=file:/k\n");
+
+	(void)state;
+	assert_string_equal(c->volumes[0].settings.protector, "file:/k");
+	assert_string_equal(c->state_dir, "/var/lib/tdefs");
+	assert_int_equal(c->volumes[0].settings.threads, 16);
+	assert_null(c->volumes[0].settings.log);
+	config_free(c);
+}
+
+#define VOLUME "[volume a]\nbacking = /b\nmount = /m\nprotector = file:/k\n"
+
+static void mistakes_are_named_with_line_reason_and_next_step(void **state)
+{
+	static const struct {
+		const char *text, *message, *next;
+	} cases[] = {
+		{ "[server]\nproctor = x\n", "t.conf:2: proctor: unknown key in [server]",
+		  "protector" },
+		{ VOLUME "state_dir = /x\n", "t.conf:5: state_dir: unknown key in [volume a]",
+		  "backing" },
+		{ "[server]\ncache = fast\n", "t.conf:2: cache = fast: not valid",
+		  "write-through or writeback" },
+		{ "[server]\nthreads = 1\n", "t.conf:2: threads = 1", "2 to 256" },
+		{ "[server]\nthreads = 257\n", "t.conf:2: threads = 257", "2 to 256" },
+		{ "[server]\nthreads = 4x\n", "t.conf:2: threads = 4x", "2 to 256" },
+		{ "[server]\nthreads = -4\n", "t.conf:2: threads = -4", "2 to 256" },
+		{ "[server]\nthreads =\n", "t.conf:2: threads", "2 to 256" },
+		{ "[server]\nlock_memory = true\n", "t.conf:2: lock_memory = true", "yes or no" },
+		{ "[server]\nlog = relative\n", "t.conf:2: log = relative", "absolute" },
+		{ "[server]\nprotector = /etc/k.pem\n", "t.conf:2: protector = /etc/k.pem",
+		  "file:/absolute" },
+		{ "[server]\nprotector = file:k.pem\n", "t.conf:2: protector", "file:/absolute" },
+		{ "[server]\nprotector = https://v.vault.azure.net/keys/k\n", "t.conf:2: protector",
+		  "not in this version" },
+		{ "[volume a]\nbacking = b\n", "t.conf:2: backing = b", "absolute path" },
+		{ "[server]\ncache = writeback\ncache = writeback\n",
+		  "t.conf:3: cache is set twice", "keep one" },
+		{ "cache = writeback\n", "t.conf:1: a setting before any section", "[server]" },
+		{ "[servers]\ncache = writeback\n", "t.conf:2: unknown section", "[volume NAME]" },
+		{ "[volume a/b]\nbacking = /b\n", "t.conf:2: the volume's name is not valid",
+		  "letters" },
+		{ "[volume .a]\nbacking = /b\n", "t.conf:2: the volume's name", "letters" },
+		{ "[volume ]\nbacking = /b\n", "t.conf:2: the volume's name", "letters" },
+		{ "[volume abcdefghijklmnopqrstuvwxyzabcdefg]\nbacking = /b\n",
+		  "t.conf:2: the volume's name", "1 to 32" },
+		{ "[server]\nnonsense\n", "t.conf:2: neither a section", "key = value" },
+		{ "[server\ncache = writeback\n", "t.conf:1: neither", "key = value" },
+		{ "[volume a]\nmount = /m\nprotector = file:/k\n", "volume a has no backing",
+		  "backing = ..." },
+		{ "[volume a]\nbacking = /b\nprotector = file:/k\n", "volume a has no mount",
+		  "mount = ..." },
+		{ "[volume a]\nbacking = /b\nmount = /m\n", "volume a has no protector",
+		  "or to [server]" },
+		{ VOLUME "[volume b]\nbacking = /b\nmount = /n\nprotector = file:/k\n",
+		  "volumes a and b have the same backing /b", "of its own" },
+		{ VOLUME "[volume b]\nbacking = /c\nmount = /m/\nprotector = file:/k\n",
+		  "volumes a and b have the same mount /m", "of its own" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct errmsg err = { 0 };
+		struct config *c = NULL;
+
+		assert_int_equal(config_parse("t.conf", cases[i].text, &c, &err), -EINVAL);
+		assert_null(c);
+		if (!strstr(err.text, cases[i].message) || !strstr(err.next, cases[i].next)) {
+			print_error("case %zu: \"%s\" / \"%s\"\n", i, err.text, err.next);
+			fail();
+		}
+		assert_int_equal(err.exit_code, EXIT_CODE_CONFIG);
+	}
+}
+
+static void long_lines_are_refused_not_cut(void **state)
+{
+	char text[1000] = "[server]\nlog = /";
+	struct errmsg err = { 0 };
+	struct config *c = NULL;
+
+	(void)state;
+	memset(text + strlen(text), 'x', 300);
+	strcat(text, "\n");
+	assert_int_equal(config_parse("t.conf", text, &c, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "t.conf:2: the line is too long"));
+}
+
+static void unknown_volumes_list_the_known(void **state)
+{
+	struct config *c = parse(VOLUME), *none = parse("");
+	const struct volume_config *v = NULL;
+	struct errmsg err = { 0 };
+
+	(void)state;
+	assert_int_equal(config_volume(c, "b", &v, &err), -ENOENT);
+	assert_string_equal(err.text, "t.conf: no volume b");
+	assert_string_equal(err.next, "name one of: a");
+	assert_int_equal(config_volume(none, "b", &v, &err), -ENOENT);
+	assert_string_equal(err.next, "add a section [volume NAME]");
+	assert_int_equal(err.exit_code, EXIT_CODE_CONFIG);
+	config_free(c);
+	config_free(none);
+}
+
+static void write_file(const char *path, const char *text, size_t len)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, len), len);
+	close(fd);
+}
+
+static void path_comes_from_argument_then_environment(void **state)
+{
+	char path[] = "/tmp/tdefs-config-XXXXXX";
+	struct errmsg err = { 0 };
+	struct config *c = NULL;
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	close(fd);
+	write_file(path, VOLUME, strlen(VOLUME));
+	assert_int_equal(setenv("TDEFS_CONFIG", path, 1), 0);
+	assert_int_equal(config_load(NULL, &c, &err), 0);
+	assert_string_equal(c->path, path);
+	config_free(c);
+	c = NULL;
+	assert_int_equal(config_load("/nonexistent/t.conf", &c, &err), -ENOENT);
+	assert_non_null(strstr(err.text, "/nonexistent/t.conf: cannot open: No such file"));
+	assert_non_null(strstr(err.next, "--config"));
+	unsetenv("TDEFS_CONFIG");
+	write_file(path, "[server]\n\0\n", 11);
+	assert_int_equal(config_load(path, &c, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "not a text file"));
+	assert_int_equal(truncate(path, 1024 * 1024 + 1), 0);
+	assert_int_equal(config_load(path, &c, &err), -EFBIG);
+	assert_int_equal(config_load("/", &c, &err), -EISDIR);
+	assert_null(c);
+	unlink(path);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(volumes_inherit_and_override),
+		cmocka_unit_test(server_may_come_last),
+		cmocka_unit_test(mistakes_are_named_with_line_reason_and_next_step),
+		cmocka_unit_test(long_lines_are_refused_not_cut),
+		cmocka_unit_test(unknown_volumes_list_the_known),
+		cmocka_unit_test(path_comes_from_argument_then_environment),
+	};
+
+	return cmocka_run_group_tests_name("config", tests, NULL, NULL);
+}

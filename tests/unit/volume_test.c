@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Formatting and opening volumes, what is refused, and the control protocol. */
+#include "../support/test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "../support/faults.h"
+#include "tdefs/control.h"
+#include "tdefs/log.h"
+#include "tdefs/volume.h"
+
+static char dir[64];
+static struct config *config;
+static const struct volume_config *vc;
+static struct errmsg err;
+
+/* Shell words about $D, the test's directory. */
+static void run(const char *command)
+{
+	assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c): a test's own words */
+}
+
+static char *path_of(const char *name)
+{
+	static char paths[4][160];
+	static unsigned next;
+	char *path = paths[next++ % 4];
+
+	(void)snprintf(path, sizeof(paths[0]), "%s/%s", dir, name);
+	return path;
+}
+
+static int setup(void **state)
+{
+	char text[512];
+
+	(void)state;
+	strcpy(dir, "/tmp/tdefs-volume-XXXXXX");
+	if (!mkdtemp(dir) || setenv("D", dir, 1) < 0)
+		return -1;
+	run("mkdir -m 700 $D/back");
+	run("mkdir $D/mnt");
+	run("cp " TDEFS_VECTORS "/oaep_key.pem $D/key.pem");
+	run("chmod 600 $D/key.pem");
+	(void)snprintf(text, sizeof(text),
+		       "[server]\nprotector = file:%s/key.pem\nstate_dir = %s/state\n"
+		       "runtime_dir = %s/run\n[volume v]\nbacking = %s/back\nmount = %s/mnt\n",
+		       dir, dir, dir, dir, dir);
+	memset(&err, 0, sizeof(err));
+	if (config_parse("t.conf", text, &config, &err) < 0)
+		return -1;
+	return config_volume(config, "v", &vc, &err) || log_open("/dev/null");
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	config_free(config);
+	run("chattr -i $D/back; rm -r $D");
+	return 0;
+}
+
+static int format(const struct sysio *sys)
+{
+	struct volume_header h;
+
+	return volume_format(sys, config, vc, 1700000000, &h, &err);
+}
+
+static int open_volume(bool accept, struct volume **ret)
+{
+	const struct volume_options o = { .sys = &sysio_kernel, .accept_header = accept };
+
+	return volume_open(config, vc, &o, ret, &err);
+}
+
+static int try_open(bool accept)
+{
+	struct volume *v = NULL;
+	int r = open_volume(accept, &v);
+
+	if (r == 0)
+		assert_int_equal(volume_close(v), 0);
+	return r;
+}
+
+static void assert_message(int r, int expect, const char *text)
+{
+	assert_int_equal(r, expect);
+	if (!strstr(err.text, text)) {
+		print_error("\"%s\" does not say \"%s\"\n", err.text, text);
+		fail();
+	}
+	assert_true(err.next[0] != '\0');
+}
+
+static void a_formatted_volume_opens(void **state)
+{
+	(void)state;
+	assert_int_equal(format(&sysio_kernel), 0);
+	assert_int_equal(access(path_of("back/.tdefs/header"), F_OK), 0);
+	assert_int_equal(access(path_of("back/.tdefs/header.bak"), F_OK), 0);
+	assert_int_equal(access(path_of("state/v.pin"), F_OK), 0);
+	assert_int_equal(try_open(false), 0);
+}
+
+static void format_refuses_what_it_would_harm(void **state)
+{
+	(void)state;
+	run("touch $D/back/data");
+	assert_message(format(&sysio_kernel), -ENOTEMPTY, "is not empty: it holds data");
+	assert_int_equal(access(path_of("back/.tdefs"), F_OK), -1);
+	run("rm $D/back/data");
+	run("mkdir $D/back/lost+found"); /* not a file system's root: somebody's directory */
+	assert_message(format(&sysio_kernel), -ENOTEMPTY, "lost+found");
+	run("rmdir $D/back/lost+found");
+	assert_int_equal(format(&sysio_kernel), 0);
+	assert_message(format(&sysio_kernel), -EEXIST, "formatted already");
+	run("rm $D/back/.tdefs/header; dd if=/dev/zero of=$D/back/.tdefs/header.bak bs=1 count=9 "
+	    "conv=notrunc 2>/dev/null");
+	assert_message(format(&sysio_kernel), -EEXIST,
+		       "formatted already"); /* damaged is not empty */
+	run("rm -r $D/back/.tdefs");
+	assert_message(format(&sysio_kernel), -EEXIST, "it has a pin");
+	run("rm $D/state/v.pin");
+	assert_int_equal(format(&sysio_kernel), 0);
+}
+
+static void format_needs_a_backing_and_a_key(void **state)
+{
+	(void)state;
+	run("mv $D/key.pem $D/away");
+	assert_message(format(&sysio_kernel), -EKEYREVOKED, "cannot open: No such file");
+	run("mv $D/away $D/key.pem");
+	run("chmod 644 $D/key.pem");
+	assert_message(format(&sysio_kernel), -EKEYREJECTED, "group or others");
+	assert_int_equal(err.exit_code, EXIT_CODE_CONFIG);
+	run("chmod 600 $D/key.pem");
+	assert_int_equal(access(path_of("back/.tdefs"), F_OK), -1);
+	run("rmdir $D/back");
+	assert_message(format(&sysio_kernel), -ENOENT, "backing");
+	run("touch $D/back");
+	assert_message(format(&sysio_kernel), -ENOTDIR, "backing");
+	run("rm $D/back");
+	run("mkdir $D/back");
+}
+
+/* Whatever fails, the directory is as it was, and can be formatted after all. */
+static void failed_format_leaves_nothing(void **state)
+{
+	bool hit = true;
+
+	(void)state;
+	for (unsigned n = 1; hit; n++) {
+		int r;
+
+		faults_arm(n, -ENOSPC, false);
+		r = format(&faults_sysio);
+		hit = faults_disarm();
+		if (r < 0) {
+			assert_int_equal(r, -ENOSPC);
+			assert_true(hit);
+			assert_int_equal(access(path_of("back/.tdefs"), F_OK), -1);
+			assert_int_equal(access(path_of("state/v.pin"), F_OK), -1);
+		} else /* done, or the fault was only a close */
+			run("rm -r $D/back/.tdefs $D/state/v.pin");
+	}
+}
+
+static void leftovers_of_a_crashed_format_are_no_obstacle(void **state)
+{
+	(void)state;
+	run("mkdir $D/back/.tdefs; echo half > $D/back/.tdefs/header.new");
+	run("touch $D/back/.tdefs/lock");
+	assert_int_equal(format(&sysio_kernel), 0);
+	assert_int_equal(try_open(false), 0);
+}
+
+static void one_volume_is_opened_once(void **state)
+{
+	struct volume *v = NULL;
+
+	(void)state;
+	assert_int_equal(format(&sysio_kernel), 0);
+	assert_int_equal(open_volume(false, &v), 0);
+	assert_message(try_open(false), -EBUSY, "it is mounted");
+	run("rm $D/state/v.pin");
+	assert_message(format(&sysio_kernel), -EEXIST, "formatted already");
+	assert_int_equal(volume_close(v), 0);
+}
+
+static void unformatted_directories_are_not_opened(void **state)
+{
+	(void)state;
+	assert_message(try_open(false), -ENOENT, "not formatted");
+	assert_int_equal(access(path_of("back/.tdefs"), F_OK), -1);
+	run("mkdir $D/back/.tdefs");
+	assert_message(try_open(false), -ENOENT, "no header");
+	run("rm -r $D/back/.tdefs");
+	run("touch $D/back/.tdefs");
+	assert_message(try_open(false), -ENOTDIR, ".tdefs");
+}
+
+static void damaged_header_copies_are_made_good(void **state)
+{
+	(void)state;
+	assert_int_equal(format(&sysio_kernel), 0);
+	run("cp $D/back/.tdefs/header $D/good");
+	run("dd if=/dev/zero of=$D/back/.tdefs/header bs=100 count=1 conv=notrunc 2>/dev/null");
+	assert_int_equal(try_open(false), 0);
+	run("cmp $D/good $D/back/.tdefs/header");
+	run("rm $D/back/.tdefs/header.bak");
+	assert_int_equal(try_open(false), 0);
+	run("cmp $D/good $D/back/.tdefs/header.bak");
+	run("echo x | tee $D/back/.tdefs/header > $D/back/.tdefs/header.bak");
+	assert_message(try_open(false), -EBADMSG, "no good copy");
+}
+
+static void headers_that_do_not_match_the_pin_are_refused(void **state)
+{
+	(void)state;
+	assert_int_equal(format(&sysio_kernel), 0);
+	run("cp $D/state/v.pin $D/pin; cp -r $D/back/.tdefs $D/first");
+	run("rm -r $D/back/.tdefs $D/state/v.pin");
+	assert_int_equal(format(&sysio_kernel), 0); /* another volume in its place */
+	run("cp $D/pin $D/state/v.pin");
+	assert_message(try_open(false), -EKEYREJECTED, "does not match the pin");
+	run("cmp $D/pin $D/state/v.pin");
+	assert_int_equal(try_open(true), 0); /* --accept-header */
+	assert_int_equal(try_open(false), 0);
+	run("rm $D/state/v.pin");
+	assert_message(try_open(false), -ENOENT, "no pin");
+	run("echo nonsense > $D/state/v.pin");
+	assert_message(try_open(false), -EBADMSG, "cannot read its pin");
+	assert_int_equal(try_open(true), 0);
+	assert_int_equal(try_open(false), 0);
+}
+
+static void a_wrong_protector_opens_nothing(void **state)
+{
+	(void)state;
+	assert_int_equal(format(&sysio_kernel), 0);
+	run("openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out $D/key.pem "
+	    "2>/dev/null");
+	assert_message(try_open(false), -EKEYREJECTED, "wrong protector");
+	assert_message(try_open(true), -EKEYREJECTED, "wrong protector"); /* acceptance is no key */
+}
+
+static void unwritable_backings_are_said_to_be(void **state)
+{
+	(void)state;
+	run("chattr +i $D/back");
+	assert_message(format(&sysio_kernel), -EPERM, "cannot write .tdefs");
+}
+
+/* Mount points. */
+
+static void mount_points_must_hide_nothing(void **state)
+{
+	struct volume_config other = *vc;
+
+	(void)state;
+	assert_int_equal(mountpoint_check(vc, &err), 0);
+	run("touch $D/mnt/x");
+	assert_message(mountpoint_check(vc, &err), -ENOTEMPTY, "not empty");
+	other.mount = path_of("none");
+	assert_message(mountpoint_check(&other, &err), -ENOENT, "mount point");
+	other.mount = path_of("key.pem");
+	assert_message(mountpoint_check(&other, &err), -ENOTDIR, "not a directory");
+	other.mount = (char[]){ "/proc" };
+	assert_message(mountpoint_check(&other, &err), -EBUSY, "something is mounted");
+	run("mkdir $D/back/m");
+	other.mount = path_of("back/m");
+	assert_message(mountpoint_check(&other, &err), -ELOOP, "in the backing");
+	other.mount = path_of(".");
+	assert_message(mountpoint_check(&other, &err), -ELOOP, "around it");
+	other.mount = path_of("back");
+	assert_message(mountpoint_check(&other, &err), -ELOOP, "backing");
+}
+
+/* The control protocol, without a socket. */
+
+static struct control_context context;
+
+static json_t *ask(const char *request, uid_t uid)
+{
+	char *text = control_answer(&context, request, strlen(request), uid);
+	json_t *answer;
+
+	assert_non_null(text);
+	answer = json_loads(text, 0, NULL);
+	assert_non_null(answer);
+	free(text);
+	return answer;
+}
+
+static void assert_error(const char *request, uid_t uid, const char *expect)
+{
+	json_t *answer = ask(request, uid);
+	const char *text = json_string_value(json_object_get(answer, "error"));
+
+	assert_non_null(text);
+	assert_non_null(strstr(text, expect));
+	json_decref(answer);
+}
+
+static void open_context(struct volume **v)
+{
+	assert_int_equal(format(&sysio_kernel), 0);
+	assert_int_equal(open_volume(false, v), 0);
+	context = (struct control_context){ .volume = *v, .libfuse = "3", .mounted_at = 5 };
+}
+
+static void the_protocol_answers_status_and_refuses_the_rest(void **state)
+{
+	struct volume *v = NULL;
+	json_t *answer;
+
+	(void)state;
+	open_context(&v);
+	answer = ask("{\"command\": \"status\"}", 1000);
+	assert_string_equal(json_string_value(json_object_get(answer, "state")), "online");
+	assert_int_equal(json_integer_value(json_object_get(answer, "schema")), 1);
+	assert_int_equal(json_integer_value(json_object_get(answer, "mounted_at")), 5);
+	assert_non_null(json_object_get(json_object_get(answer, "counters"), "io_errors"));
+	json_decref(answer);
+	assert_error("", 0, "not a JSON object");
+	assert_error("[1]", 0, "not a JSON object");
+	assert_error("{\"command\": \"status\", \"command\": \"status\"}", 0, "not a JSON object");
+	assert_error("{}", 0, "no such command");
+	assert_error("{\"command\": 5}", 0, "no such command");
+	assert_error("{\"command\": \"nonsense\"}", 0, "no such command");
+	assert_error("{\"command\": \"recheck\", \"path\": \"x\"}", 1000, "only root");
+	assert_error("{\"command\": \"recheck\"}", 0, "needs \"path\"");
+	assert_error("{\"command\": \"recheck\", \"path\": \"x\"}", 0, "No such file");
+	assert_int_equal(volume_close(v), 0);
+}
+
+static void the_socket_serves_and_goes_away(void **state)
+{
+	json_t *request = json_pack("{s:s}", "command", "status"), *answer = NULL;
+	struct control_server *server = NULL;
+	struct volume *v = NULL;
+	struct stat st;
+
+	(void)state;
+	open_context(&v);
+	assert_int_equal(control_call(path_of("run"), "v", request, &answer), -ENOENT);
+	assert_int_equal(control_start(&context, path_of("run"), &server, &err), 0);
+	assert_int_equal(stat(path_of("run/v.sock"), &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0660);
+	assert_int_equal(st.st_uid, 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(control_call(path_of("run"), "v", request, &answer), 0);
+		assert_string_equal(json_string_value(json_object_get(answer, "name")), "v");
+		json_decref(answer);
+	}
+	control_stop(server);
+	assert_int_equal(stat(path_of("run/v.sock"), &st), -1);
+	control_stop(NULL);
+	json_decref(request);
+	assert_int_equal(volume_close(v), 0);
+}
+
+/* Peers that say nothing useful: the next one is served all the same. */
+static void the_socket_survives_bad_peers(void **state)
+{
+	json_t *request = json_pack("{s:s}", "command", "status"), *answer = NULL;
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct control_server *server = NULL;
+	struct volume *v = NULL;
+	char noise[CONTROL_REQUEST_MAX + 100];
+
+	(void)state;
+	open_context(&v);
+	assert_int_equal(control_start(&context, path_of("run"), &server, &err), 0);
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path_of("run/v.sock"));
+	memset(noise, 'x', sizeof(noise));
+	for (size_t len = 0; len <= sizeof(noise); len += sizeof(noise) / 3) {
+		int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+		assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+		IGNORE_RESULT(send(fd, noise, len, MSG_NOSIGNAL), "the server may hang up first");
+		close(fd);
+	}
+	assert_int_equal(control_call(path_of("run"), "v", request, &answer), 0);
+	json_decref(answer);
+	json_decref(request);
+	control_stop(server);
+	assert_int_equal(volume_close(v), 0);
+}
+
+static void long_socket_paths_are_refused(void **state)
+{
+	struct control_server *server = NULL;
+	struct volume *v = NULL;
+	char *deep = path_of("a-directory-whose-name-is-so-long-that-the-path-of-a-socket-in-it-"
+			     "does-not-fit-into-the-room-that-unix-sockets-have");
+
+	(void)state;
+	open_context(&v);
+	assert_message(control_start(&context, deep, &server, &err), -ENAMETOOLONG,
+		       "control socket");
+	assert_int_equal(volume_close(v), 0);
+}
+
+static int group_teardown(void **state)
+{
+	(void)state;
+	return secret_count() != 0;
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_formatted_volume_opens),
+		TEST(format_refuses_what_it_would_harm),
+		TEST(format_needs_a_backing_and_a_key),
+		TEST(failed_format_leaves_nothing),
+		TEST(leftovers_of_a_crashed_format_are_no_obstacle),
+		TEST(one_volume_is_opened_once),
+		TEST(unformatted_directories_are_not_opened),
+		TEST(damaged_header_copies_are_made_good),
+		TEST(headers_that_do_not_match_the_pin_are_refused),
+		TEST(a_wrong_protector_opens_nothing),
+		TEST(unwritable_backings_are_said_to_be),
+		TEST(mount_points_must_hide_nothing),
+		TEST(the_protocol_answers_status_and_refuses_the_rest),
+		TEST(the_socket_serves_and_goes_away),
+		TEST(the_socket_survives_bad_peers),
+		TEST(long_socket_paths_are_refused),
+	};
+
+	return cmocka_run_group_tests_name("volume", tests, NULL, group_teardown);
+}
