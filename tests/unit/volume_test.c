@@ -31,7 +31,7 @@ static void run(const char *command)
 
 static char *path_of(const char *name)
 {
-	static char paths[4][160];
+	static char paths[4][256];
 	static unsigned next;
 	char *path = paths[next++ % 4];
 
