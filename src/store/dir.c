@@ -26,8 +26,10 @@ struct open_dir {
 	_Alignas(8) uint8_t buffer[DIR_BUFFER_LEN];
 };
 
-static void dir_free(struct store *s, struct open_dir *d)
+void dir_free(struct store *s, struct open_dir *d)
 {
+	if (!d)
+		return;
 	if (d->fd >= 0)
 		IGNORE_RESULT(store_sys(s)->close(d->fd), "only read");
 	pthread_mutex_destroy(&d->lock);
@@ -37,7 +39,6 @@ static void dir_free(struct store *s, struct open_dir *d)
 int store_opendir(struct store *s, uint64_t node, uint64_t *ret_handle)
 {
 	struct open_dir *d = malloc(sizeof(*d));
-	uint64_t generation;
 	int r;
 
 	if (!d)
@@ -49,32 +50,37 @@ int store_opendir(struct store *s, uint64_t node, uint64_t *ret_handle)
 		LOCK_SCOPE(&d->node->lock);
 		d->fd = node_open_fd(s, d->node, O_RDONLY | O_DIRECTORY);
 	}
-	r = d->fd < 0 ? d->fd : idtable_add(s->handles, d, ret_handle, &generation);
+	r = d->fd;
+	if (r >= 0)
+		r = handle_new(s, (struct open_handle){ .node = node, .dir = d }, ret_handle);
 	if (r < 0)
 		dir_free(s, d);
 	return r;
 }
 
+static struct open_dir *dir_of(const struct store *s, uint64_t handle)
+{
+	const struct open_handle *h = idtable_get(s->handles, handle);
+
+	return h->dir;
+}
+
 void store_releasedir(struct store *s, uint64_t handle)
 {
-	struct open_dir *d = idtable_get(s->handles, handle);
-
-	if (!d)
-		return;
-	idtable_remove(s->handles, handle);
-	dir_free(s, d);
+	if (idtable_get(s->handles, handle))
+		handle_free(s, handle);
 }
 
 int store_syncdir(struct store *s, uint64_t handle, bool datasync)
 {
-	const struct open_dir *d = idtable_get(s->handles, handle);
+	const struct open_dir *d = dir_of(s, handle);
 
 	return datasync ? store_sys(s)->fdatasync(d->fd) : store_sys(s)->fsync(d->fd);
 }
 
 int store_lookup_in(struct store *s, uint64_t handle, const char *name, struct entry *ret_entry)
 {
-	const struct open_dir *d = idtable_get(s->handles, handle);
+	const struct open_dir *d = dir_of(s, handle);
 
 	return node_lookup(s, d->fd, name, ret_entry);
 }
@@ -115,7 +121,7 @@ static int seek_to(struct store *s, struct open_dir *d, uint64_t off)
 int store_readdir(struct store *s, uint64_t handle, uint64_t off,
 		  bool (*take)(void *arg, const struct dir_name *name), void *arg)
 {
-	struct open_dir *d = idtable_get(s->handles, handle);
+	struct open_dir *d = dir_of(s, handle);
 	const struct raw_entry *e;
 	int r;
 	LOCK_SCOPE(&d->lock);

@@ -281,6 +281,10 @@ void node_table_release(struct store *s)
 {
 	struct node *n, *next;
 
+	/* An unmount by force leaves handles that the kernel never released. */
+	for (uint64_t id = 1; s->handles && id < idtable_limit(s->handles); id++)
+		if (idtable_get(s->handles, id))
+			handle_free(s, id);
 	HASH_ITER (hh, s->by_ino, n, next) {
 		HASH_DELETE(hh, s->by_ino, n);
 		node_free(n);

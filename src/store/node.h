@@ -53,6 +53,13 @@ struct node {
 	int64_t settle_at_ms; /* CLOCK_MONOTONIC */
 };
 
+/* What a handle stands for: numbers, but for what a directory stream has read. */
+struct open_handle {
+	uint64_t node;
+	bool writing;
+	struct open_dir *dir; /* NULL: a file's (dir.c) */
+};
+
 struct store {
 	struct store_options options;
 	dev_t dev;
@@ -121,6 +128,11 @@ void node_after_unlink(struct store *s, struct node *n);
 
 /* Attributes of the backing as the mount shows them: st_size is the plaintext size. */
 void node_show(struct node *n, struct stat *st);
+
+/* Handles; the number is given up and the handle freed by handle_free(). */
+int handle_new(struct store *s, struct open_handle handle, uint64_t *ret_number) WARN_UNUSED;
+void handle_free(struct store *s, uint64_t number);
+void dir_free(struct store *s, struct open_dir *d); /* accepts NULL */
 
 /*
  * Count one opener of the node's file, opening it for the first (`fd` -1: by

@@ -10,12 +10,6 @@
 #include "caller.h"
 #include "node.h"
 
-/* What a file handle stands for: numbers only, so that a successor can be told. */
-struct open_handle {
-	uint64_t node;
-	bool writing;
-};
-
 /* Reading and writing if possible: partial writes read, and later openers share it. */
 static int open_by_handle(struct store *s, struct node *n, bool *ret_read_only)
 {
@@ -115,7 +109,7 @@ static bool wants_writing(int flags)
 	return (flags & O_ACCMODE) != O_RDONLY;
 }
 
-static int handle_new(struct store *s, uint64_t node, bool writing, uint64_t *ret_handle)
+int handle_new(struct store *s, struct open_handle handle, uint64_t *ret_number)
 {
 	struct open_handle *h = malloc(sizeof(*h));
 	uint64_t generation;
@@ -123,11 +117,20 @@ static int handle_new(struct store *s, uint64_t node, bool writing, uint64_t *re
 
 	if (!h)
 		return -ENOMEM;
-	*h = (struct open_handle){ .node = node, .writing = writing };
-	r = idtable_add(s->handles, h, ret_handle, &generation);
+	*h = handle;
+	r = idtable_add(s->handles, h, ret_number, &generation);
 	if (r < 0)
 		free(h);
 	return r;
+}
+
+void handle_free(struct store *s, uint64_t number)
+{
+	struct open_handle *h = idtable_get(s->handles, number);
+
+	idtable_remove(s->handles, number);
+	dir_free(s, h->dir);
+	free(h);
 }
 
 static int open_node(struct store *s, struct node *n, int fd, int flags, uint64_t *ret_handle)
@@ -137,7 +140,7 @@ static int open_node(struct store *s, struct node *n, int fd, int flags, uint64_
 
 	if (r < 0)
 		return r;
-	r = handle_new(s, n->id, writing, ret_handle);
+	r = handle_new(s, (struct open_handle){ .node = n->id, .writing = writing }, ret_handle);
 	if (r < 0)
 		node_file_put(s, n, writing);
 	return r;
@@ -150,13 +153,12 @@ int store_open_file(struct store *s, uint64_t node, int flags, uint64_t *ret_han
 
 void store_release_file(struct store *s, uint64_t handle)
 {
-	struct open_handle *h = idtable_get(s->handles, handle);
+	const struct open_handle *h = idtable_get(s->handles, handle);
 
 	if (!h)
 		return;
-	idtable_remove(s->handles, handle);
 	node_file_put(s, node_of(s, h->node), h->writing);
-	free(h);
+	handle_free(s, handle);
 }
 
 /* Give a file just made a node and a handle; `fd` is taken over. */
