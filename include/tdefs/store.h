@@ -32,7 +32,6 @@ struct store_options {
 	struct file_context files;
 	int root_fd;	      /* the backing directory; borrowed, outlives the store */
 	bool hide_lost_found; /* the backing directory is the root of its file system */
-	bool writeback;	      /* the kernel holds written data back: holes are never exact */
 };
 
 int store_open(const struct store_options *options, struct store **ret_store) WARN_UNUSED;
@@ -113,6 +112,7 @@ ssize_t store_write(struct store *s, uint64_t node, struct file_room room, const
 		    size_t len, uint64_t off, bool pushed) WARN_UNUSED;
 int store_allocate(struct store *s, uint64_t node, int mode, uint64_t off,
 		   uint64_t len) WARN_UNUSED;
+/* Holes are exact while nobody has the file open for writing; else all of it is data. */
 off_t store_seek(struct store *s, uint64_t node, uint64_t off, int whence) WARN_UNUSED;
 int store_sync(struct store *s, uint64_t node, bool datasync) WARN_UNUSED;
 

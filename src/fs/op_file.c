@@ -84,9 +84,16 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len
 
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
 {
-	off_t at = store_seek(store_of(req), ino, (uint64_t)off, whence);
+	off_t at = -ENOSYS;
 
 	(void)fi;
+	/*
+	 * With writeback the kernel holds data and sizes that we do not know yet,
+	 * and asks without sending them first. On ENOSYS it answers by itself, with
+	 * the right size and the whole file as data (fuse_lseek()).
+	 */
+	if (fs_of(req)->settings->cache != CACHE_WRITEBACK)
+		at = store_seek(store_of(req), ino, (uint64_t)off, whence);
 	if (at < 0)
 		fs_reply_status(req, (int)at);
 	else

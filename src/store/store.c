@@ -109,9 +109,8 @@ int store_allocate(struct store *s, uint64_t node, int mode, uint64_t off, uint6
 off_t store_seek(struct store *s, uint64_t node, uint64_t off, int whence)
 {
 	struct node *n = node_of(s, node);
-	bool exact = !s->options.writeback && atomic_load(&n->writers) == 0;
 
-	return file_seek(n->file, off, whence, exact);
+	return file_seek(n->file, off, whence, atomic_load(&n->writers) == 0);
 }
 
 int store_sync(struct store *s, uint64_t node, bool datasync)

@@ -168,7 +168,6 @@ static int open_store(struct volume *v, struct errmsg *reterr)
 			   .event_arg = v },
 		.root_fd = v->backing.root_fd,
 		.hide_lost_found = v->backing.is_mount_root,
-		.writeback = v->vc->settings.cache == CACHE_WRITEBACK,
 	};
 	int r;
 

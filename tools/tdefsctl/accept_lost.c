@@ -14,6 +14,8 @@
 
 #include "tdefsctl.h"
 
+#define PAST_THE_END (1 << 20) /* bytes: above any file system's block */
+
 static int open_in_volume(const struct target *t, const char *path)
 {
 	struct open_how how = { .flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
@@ -61,8 +63,9 @@ static int make_zeros(struct call *call, const struct target *t, const char *pat
 	if (!confirmed(call, path))
 		return failed(call, -ECANCELED, path, "not confirmed: nothing was changed",
 			      "answer y, or give --yes");
+	/* To well past the end, so that the last block goes whole. */
 	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, FILE_HEADER_LEN,
-		      st.st_size - FILE_HEADER_LEN) < 0 ||
+		      st.st_size + PAST_THE_END) < 0 ||
 	    fsync(fd) < 0)
 		return failed(call, -errno, path, "cannot punch its data out",
 			      "see the kernel's log");

@@ -1,0 +1,545 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands as an operator uses them, and every error with its exit code."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import threading
+
+import pytest
+from conftest import BUILD, Volume, is_mounted, process_is_gone, run, wait_for
+
+
+def snapshot(*places):
+    """Every name, mode and byte below, to show that nothing was changed."""
+    found = {}
+    for place in places:
+        for path in sorted([place, *place.rglob("*")]):
+            if not path.exists():
+                found[str(path)] = None
+                continue
+            st = path.lstat()
+            content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+            found[str(path)] = (st.st_mode, st.st_uid, st.st_size, content)
+    return found
+
+
+def refused(volume, program, *args, code, says, next_step):
+    """The command fails with this code, says thing, reason and next step, and changes nothing."""
+    before = snapshot(volume.backing, volume.state, volume.mount_point)
+    result = getattr(volume, program)(*args, check=False)
+    assert result.returncode == code, result.stderr
+    for text in [says] if isinstance(says, str) else says:
+        assert text in result.stderr
+    assert "\n  next: " in result.stderr and next_step in result.stderr
+    assert result.stdout == ""
+    assert snapshot(volume.backing, volume.state, volume.mount_point) == before
+
+
+# What works.
+
+def test_life_of_a_volume(make_volume):
+    v = make_volume(formatted=False)
+    out = v.ctl("format", "sales")
+    assert "formatted" in out.stdout and str(v.key) in out.stdout
+    mnt = v.mount()
+    assert is_mounted(mnt)
+    (mnt / "hello").write_text("world")
+    assert v.status()["state"] == "online"
+    text = v.ctl("status", "sales").stdout
+    assert "sales: online" in text and "write-through" in text and str(mnt) in text
+    v.unmount()
+    assert not is_mounted(mnt) and not list(mnt.iterdir())
+    v.mount()
+    assert (mnt / "hello").read_text() == "world"
+
+
+def test_status_of_all_volumes_is_the_worst(make_volume):
+    v = make_volume()
+    with v.config.open("a") as f:
+        f.write(f"[volume other]\nbacking = {v.directory}/b2\nmount = {v.directory}/m2\n")
+    v.mount()
+    result = v.ctl("status", check=False)
+    assert result.returncode == 5
+    assert "sales: online" in result.stdout and "other: not mounted" in result.stdout
+    answer = json.loads(v.ctl("status", "--json", check=False).stdout)
+    assert answer["schema"] == 1
+    assert [(s["name"], s["state"]) for s in answer["volumes"]] == [
+        ("sales", "online"), ("other", "not mounted")]
+    assert v.ctl("status", "sales").returncode == 0
+    assert v.ctl("status", "other", check=False).returncode == 5
+
+
+def test_status_counts_and_names(volume):
+    before = volume.counter("writes")
+    with open(volume.mount_point / "f", "wb", buffering=0) as f:
+        f.write(b"x" * 5000)
+        os.fsync(f.fileno())
+    s = volume.status()
+    assert s["counters"]["writes"] > before and s["counters"]["syncs"] >= 1
+    assert s["latched_errors"] == 0 and s["libfuse"] and s["version"]
+    assert s["protector"]["kid"] == f"file:{volume.key}"
+    assert len(s["protector"]["thumbprint"]) == 64
+
+
+def test_config_by_environment(make_volume):
+    v = make_volume()
+    env = {"TDEFS_CONFIG": str(v.config)}
+    assert run(BUILD / "tdefsctl", "status", env=env, check=False).returncode == 5
+    missing = {"TDEFS_CONFIG": "/nonexistent.conf"}
+    result = run(BUILD / "tdefsctl", "status", env=missing, check=False)
+    assert result.returncode == 2 and "/nonexistent.conf" in result.stderr
+
+
+def test_header_dump(make_volume):
+    v = make_volume()
+    v.key.unlink()  # needs no key
+    text = v.ctl("header", "dump", "sales").stdout
+    assert "aes-256-xts" in text and f"file:{v.key}" in text and "header good" in text
+    answer = v.ctl_json("header", "dump", f"{v.backing}/")
+    assert answer["slots"][0]["wrap_algorithm"] == "RSA-OAEP-256"
+    assert len(answer["slots"][0]["wrapped_dek"]) == 512
+    assert answer["sequence"] == 1 and answer["sector_size"] == 4096
+
+
+def test_foreground_mount_ends_with_the_unmount(make_volume):
+    v = make_volume()
+    process = subprocess.Popen([BUILD / "tdefs", "--config", v.config, "mount", "sales", "-f"],
+                               env={**os.environ, **v._environment()})
+    try:
+        wait_for(lambda: is_mounted(v.mount_point), "the mount")
+        assert v.status()["pid"] == process.pid
+        v.tdefs("unmount", "sales")
+        assert process.wait(30) == 0
+    finally:
+        if process.poll() is None:
+            process.kill()
+
+
+def test_sigterm_unmounts_but_not_by_force(make_volume):
+    v = make_volume()
+    mnt = v.mount()
+    with open(mnt / "busy", "w", encoding="utf-8") as f:
+        f.write("x")
+        os.kill(v.pid, signal.SIGTERM)
+        wait_for(lambda: "cannot unmount" in v.log_text(), "the refusal in the log")
+        assert is_mounted(mnt)
+    os.kill(v.pid, signal.SIGTERM)
+    wait_for(lambda: process_is_gone(v.pid), "the daemon to end")
+    assert not is_mounted(mnt)
+
+
+def test_a_killed_daemon_is_cleaned_up_and_mounted_again(make_volume):
+    v = make_volume()
+    mnt = v.mount()
+    (mnt / "f").write_text("kept")
+    os.kill(v.pid, signal.SIGKILL)
+    wait_for(lambda: process_is_gone(v.pid), "the daemon to be gone")
+    result = v.ctl("status", "sales", check=False)
+    assert result.returncode == 5 and "not mounted" in result.stdout
+    result = v.tdefs("mount", "sales", check=False)
+    assert result.returncode == 1 and "daemon is gone" in result.stderr
+    assert "tdefs unmount" in result.stderr
+    v.tdefs("unmount", "sales")
+    v.mount()
+    assert (mnt / "f").read_text() == "kept"
+
+
+def test_usage_errors(make_volume):
+    v = make_volume()
+    for program in "tdefs", "tdefsctl":
+        call = getattr(v, program.replace("tdefsctl", "ctl"))
+        for args in [(), ("nonsense",), ("mount",), ("--nonsense",), ("format", "a", "b"),
+                     ("header", "show", "sales")]:
+            result = call(*args, check=False)
+            assert result.returncode == 2, (program, args)
+            assert "next: see" in result.stderr
+        assert "usage:" in run(BUILD / program, "--help").stdout
+        assert program in run(BUILD / program, "--version").stdout
+
+
+def test_help_fits_a_screen():
+    for program in "tdefs", "tdefsctl":
+        lines = run(BUILD / program, "--help").stdout.splitlines()
+        assert len(lines) <= 24 and max(map(len, lines)) <= 80
+
+
+# What is refused.
+
+def test_format_twice(make_volume):
+    v = make_volume()
+    refused(v, "ctl", "format", "sales", code=1, says=[str(v.backing), "formatted already"],
+            next_step="mount it")
+
+
+def test_format_over_plaintext(make_volume):
+    v = make_volume(formatted=False)
+    (v.backing / "PG_VERSION").write_text("15")
+    refused(v, "ctl", "format", "sales", code=1, says=["not empty", "PG_VERSION"],
+            next_step="format an empty directory")
+
+
+def test_format_missing_path(make_volume):
+    v = make_volume(formatted=False)
+    v.backing.rmdir()
+    refused(v, "ctl", "format", "sales", code=2, says=[str(v.backing), "No such file"],
+            next_step="make the directory")
+
+
+def test_format_unwritable_path(make_volume, make_disk):
+    disk = make_disk(size_mb=16)
+    disk.mount("ro")
+    v = make_volume(formatted=False, backing=disk.mount_point)
+    refused(v, "ctl", "format", "sales", code=1, says=["cannot write", "Read-only file system"],
+            next_step="writable")
+    disk.unmount()
+
+
+def test_format_full_disk(make_volume, make_disk):
+    disk = make_disk(size_mb=16)
+    disk.mount()
+    with open(disk.mount_point / "fill", "wb") as f:
+        try:
+            while True:
+                f.write(b"x" * 65536)
+                f.flush()
+        except OSError:
+            pass
+    os.makedirs(disk.mount_point / "v", mode=0o700)
+    for i in range(1 << 20):  # every inode and block that is left
+        try:
+            (disk.mount_point / f"f{i}").write_bytes(b"x" * 4096)
+        except OSError:
+            break
+    v = make_volume(formatted=False, backing=disk.mount_point / "v")
+    refused(v, "ctl", "format", "sales", code=1, says=["cannot write", "No space left"],
+            next_step="free space")
+    disk.unmount()
+
+
+def test_mount_unformatted(make_volume):
+    v = make_volume(formatted=False)
+    refused(v, "tdefs", "mount", "sales", code=1, says=["not formatted"],
+            next_step="tdefsctl format sales")
+
+
+def test_mount_point_in_use(make_volume):
+    v = make_volume()
+    run("mount", "-t", "tmpfs", "none", v.mount_point)
+    try:
+        refused(v, "tdefs", "mount", "sales", code=1,
+                says=[str(v.mount_point), "something is mounted"], next_step="unmount that")
+    finally:
+        run("umount", v.mount_point)
+
+
+def test_mount_over_plaintext(make_volume):
+    v = make_volume()
+    (v.mount_point / "ibdata1").write_text("plain")
+    refused(v, "tdefs", "mount", "sales", code=1, says=[str(v.mount_point), "not empty"],
+            next_step="move away")
+
+
+def test_mount_point_missing(make_volume):
+    v = make_volume()
+    v.mount_point.rmdir()
+    refused(v, "tdefs", "mount", "sales", code=1, says=[str(v.mount_point), "No such file"],
+            next_step="mkdir")
+
+
+def test_second_mount_of_the_same_volume(make_volume, directory):
+    v = make_volume()
+    v.mount()
+    (directory / "second").mkdir()
+    v.config.write_text(v.config.read_text().replace(
+        f"mount = {v.mount_point}", f"mount = {directory}/second"))
+    before = snapshot(v.backing)
+    result = v.tdefs("mount", "sales", check=False)
+    assert result.returncode == 1 and "it is mounted" in result.stderr
+    assert "tdefs unmount" in result.stderr
+    assert snapshot(v.backing) == before
+    assert not is_mounted(directory / "second")
+
+
+def flip(path, at):
+    with open(path, "r+b") as f:
+        f.seek(at)
+        byte = f.read(1)[0]
+        f.seek(at)
+        f.write(bytes([byte ^ 0x20]))
+
+
+def test_first_header_copy_damaged_is_repaired(make_volume):
+    v = make_volume()
+    header = v.backing / ".tdefs/header"
+    good = header.read_bytes()
+    flip(header, 4200)
+    assert "header damaged" in v.ctl("header", "dump", "sales").stdout
+    assert header.read_bytes() != good  # looking changes nothing
+    v.mount()
+    assert header.read_bytes() == good
+    assert "event=header_copy_bad" in v.log_text()
+
+
+def test_both_header_copies_damaged(make_volume):
+    v = make_volume()
+    for name in "header", "header.bak":
+        flip(v.backing / ".tdefs" / name, 100)
+    refused(v, "tdefs", "mount", "sales", code=1, says=["no good copy of its header"],
+            next_step="restore .tdefs/header")
+    refused(v, "ctl", "header", "dump", "sales", code=1, says=["no good copy"],
+            next_step="restore")
+
+
+def test_wrong_protector(make_volume):
+    v = make_volume()
+    Volume.make_key(v.key)
+    refused(v, "tdefs", "mount", "sales", code=1, says=["wrong protector", str(v.key)],
+            next_step="thumbprint")
+
+
+def test_protector_of_another_name(make_volume):
+    v = make_volume()
+    v.config.write_text(v.config.read_text().replace("protector.pem", "other.pem"))
+    refused(v, "tdefs", "mount", "sales", code=1, says=["wrapped by", "other.pem"],
+            next_step=f"protector = file:{v.key}")
+
+
+def test_protector_missing(make_volume):
+    v = make_volume()
+    v.key.rename(v.directory / "elsewhere")
+    refused(v, "tdefs", "mount", "sales", code=2, says=[str(v.key), "No such file"],
+            next_step="put the key file back")
+
+
+def test_protector_readable_by_others(make_volume):
+    v = make_volume()
+    v.key.chmod(0o644)
+    refused(v, "tdefs", "mount", "sales", code=2, says=[str(v.key), "others have access"],
+            next_step="chmod 0600")
+    v2 = make_volume("second", formatted=False)
+    v2.key.chmod(0o640)
+    refused(v2, "ctl", "format", "second", code=2, says=[str(v2.key), "group"],
+            next_step="chmod 0600")
+
+
+@pytest.mark.parametrize("bits", [1024, 1536])
+def test_small_rsa_key(make_volume, bits):
+    v = make_volume(formatted=False)
+    Volume.make_key(v.key, bits)
+    refused(v, "ctl", "format", "sales", code=2, says=[f"RSA of {bits} bits"],
+            next_step="2048, 3072 or 4096")
+
+
+@pytest.mark.parametrize("bits", [3072, 4096])
+def test_larger_rsa_keys(make_volume, bits):
+    v = make_volume(formatted=False)
+    Volume.make_key(v.key, bits)
+    v.format()
+    v.mount()
+
+
+def test_pin_mismatch_and_acceptance(make_volume):
+    v = make_volume()
+    pin = v.state / "sales.pin"
+    kept = pin.read_text()
+    pin.unlink()
+    for path in (v.backing / ".tdefs").iterdir():
+        path.unlink()
+    (v.backing / ".tdefs").rmdir()
+    v.format()  # somebody put another volume there
+    pin.write_text(kept)
+    refused(v, "tdefs", "mount", "sales", code=1, says=["does not match the pin"],
+            next_step="--accept-header")
+    pin.unlink()
+    refused(v, "tdefs", "mount", "sales", code=1, says=["no pin"], next_step="--accept-header")
+    v.mount("--accept-header")
+    v.unmount()
+    v.mount()
+
+
+def test_unmount_of_what_is_not_mounted(make_volume):
+    v = make_volume()
+    refused(v, "tdefs", "unmount", "sales", code=5, says=["not mounted"], next_step="status")
+
+
+def test_unmount_while_in_use(make_volume):
+    v = make_volume()
+    mnt = v.mount()
+    with open(mnt / "f", "wb"):
+        result = v.tdefs("unmount", "sales", check=False)
+        assert result.returncode == 1 and "busy" in result.stderr and "fuser" in result.stderr
+        assert is_mounted(mnt)
+    v.unmount()
+
+
+def test_backing_on_an_unsupported_file_system(make_volume, directory):
+    where = directory / "tmpfs"
+    where.mkdir()
+    run("mount", "-t", "tmpfs", "none", where)
+    try:
+        v = make_volume(formatted=False, backing=where)
+        refused(v, "ctl", "format", "sales", code=2, says=["unsupported file system"],
+                next_step="unsupported_backing = yes")
+        v.write_config(unsupported_backing="yes")
+        v.format()
+        mnt = v.mount()
+        (mnt / "f").write_text("on tmpfs")
+        v.remount()
+        assert (mnt / "f").read_text() == "on tmpfs"
+        v.unmount()
+    finally:
+        run("umount", where)
+
+
+def test_backing_that_folds_case(make_volume, make_disk):
+    disk = make_disk(size_mb=32, options=["-O", "casefold", "-E", "encoding=utf8"])
+    mounted = subprocess.run(["mount", "-o", "loop", disk.image, disk.mount_point],
+                             capture_output=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip("this kernel has no case folding (CONFIG_UNICODE)")
+    folding = disk.mount_point / "folding"
+    folding.mkdir(mode=0o700)
+    run("chattr", "+F", folding)
+    v = make_volume(formatted=False, backing=folding)
+    refused(v, "ctl", "format", "sales", code=2, says=["folds upper and lower case"],
+            next_step="tells upper from lower")
+    disk.unmount()
+
+
+def test_lost_and_found_is_no_data_and_hidden(make_volume, make_disk):
+    disk = make_disk(size_mb=32)
+    disk.mount()
+    assert (disk.mount_point / "lost+found").is_dir()
+    v = make_volume(backing=disk.mount_point)
+    mnt = v.mount()
+    assert list(mnt.iterdir()) == []
+    assert not (mnt / "lost+found").exists()
+    with pytest.raises(PermissionError):
+        (mnt / "lost+found").mkdir()
+    v.unmount()
+    disk.unmount()
+
+
+def test_config_errors_name_file_and_line(make_volume):
+    v = make_volume()
+    v.config.write_text("[server]\nprotektor = file:/x\n")
+    for program in "tdefs", "ctl":
+        result = getattr(v, program)("mount" if program == "tdefs" else "format", "sales",
+                                     check=False)
+        assert result.returncode == 2
+        assert f"{v.config}:2: protektor: unknown key" in result.stderr
+
+
+def test_not_root(make_volume):
+    v = make_volume()
+    v.config.chmod(0o644)
+    result = run("setpriv", "--reuid=65534", "--clear-groups", BUILD / "tdefs", "--config", v.config,
+                 "mount", "sales", check=False)
+    assert result.returncode == 1 and "root" in result.stderr
+
+
+# verify and accept-lost.
+
+def fill(mnt):
+    (mnt / "sub").mkdir()
+    for name, size in [("empty", 0), ("small", 100), ("sub/large", 300_000)]:
+        (mnt / name).write_bytes(os.urandom(size))
+    with open(mnt / "sparse", "wb") as f:
+        f.truncate(1 << 30)
+
+
+def test_verify_finds_nothing_wrong(make_volume):
+    v = make_volume()
+    fill(v.mount())
+    assert v.ctl("verify", "sales").stdout.strip().endswith("4 files checked, 0 bad")
+    v.unmount()
+    for target in "sales", f"{v.backing}/":
+        answer = v.ctl_json("verify", target)
+        assert answer["files"] == 4 and answer["bad"] == [] and answer["key_used"]
+    v.key.unlink()
+    assert v.ctl("verify", "sales", check=False).returncode == 2
+    answer = v.ctl_json("--without-key", "verify", "sales")
+    assert answer["files"] == 4 and not answer["key_used"]
+
+
+def test_verify_lists_what_is_wrong(make_volume, directory):
+    v = make_volume()
+    fill(v.mount())
+    v.unmount()
+    other = make_volume("other")
+    (other.mount() / "stray").write_text("of another volume")
+    other.unmount()
+    (v.backing / "stray").write_bytes((other.backing / "stray").read_bytes())
+    for at in 100, 2148:
+        flip(v.backing / "small", at)
+    os.truncate(v.backing / "sub/large", 4096 + 9)
+    flip(v.backing / ".tdefs/header.bak", 3)
+    result = v.ctl("verify", "sales", check=False)
+    assert result.returncode == 1
+    bad = {b["path"]: b["verdict"] for b in v.ctl_json("verify", "sales")["bad"]}
+    assert set(bad) == {".tdefs/header.bak", "small", "stray", "sub/large"}
+    assert "another volume" in bad["stray"] and "length" in bad["sub/large"]
+    for path in bad:
+        assert f"BAD {path}: " in result.stdout
+
+
+def test_verify_of_a_mounted_volume_under_load(make_volume):
+    v = make_volume()
+    mnt = v.mount()
+    stop = threading.Event()
+
+    def churn(me):
+        i = 0
+        while not stop.is_set():
+            path = mnt / f"f{me}.{i % 50}"
+            path.write_bytes(os.urandom(1 + i * 37 % 9000))
+            if i % 3 == 0:
+                os.truncate(path, i % 5000)
+            i += 1
+
+    threads = [threading.Thread(target=churn, args=(n,)) for n in range(3)]
+    for t in threads:
+        t.start()
+    try:
+        for _ in range(15):
+            result = v.ctl("verify", "sales", check=False)
+            assert result.returncode == 0, result.stdout
+    finally:
+        stop.set()
+        for t in threads:
+            t.join()
+
+
+def test_verify_of_no_volume(make_volume, directory):
+    v = make_volume()
+    (directory / "plain").mkdir()
+    result = v.ctl("verify", f"{directory}/plain", check=False)
+    assert result.returncode == 1 and "not a volume" in result.stderr
+    assert v.ctl("verify", "nonesuch", check=False).returncode == 2
+
+
+def test_accept_lost(make_volume):
+    v = make_volume()
+    fill(v.mount())
+    v.unmount()
+    with open(v.backing / "sub/large", "r+b") as f:
+        f.write(bytes(4096))  # the header never reached the disk
+    mnt = v.mount()
+    with pytest.raises(OSError, match="Bad message"):
+        (mnt / "sub/large").read_bytes()
+    assert "event=file_header_missing" in v.log_text()
+    result = v.ctl("accept-lost", "sales", "sub/large", "--yes", check=False)
+    assert result.returncode == 1 and "it is mounted" in result.stderr
+    v.unmount()
+    result = v.ctl("accept-lost", "sales", "sub/large", check=False)
+    assert result.returncode == 1 and "not confirmed" in result.stderr
+    result = v.ctl("accept-lost", "sales", "small", "--yes", check=False)
+    assert result.returncode == 1 and "not missing" in result.stderr
+    result = v.ctl("accept-lost", "sales", "../../etc/passwd", "--yes", check=False)
+    assert result.returncode == 1
+    v.ctl("accept-lost", "sales", "/sub/large", "--yes")
+    mnt = v.mount()
+    assert (mnt / "sub/large").read_bytes() == bytes(300_000)

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tests of the programs share: volumes in temporary directories, and their end."""
+
+import ctypes
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "support"))
+
+BUILD = Path(os.environ.get("TDEFS_BUILD", Path(__file__).parent.parent / "build")).resolve()
+SANITIZED = os.environ.get("TDEFS_SANITIZED") == "1"
+
+
+def pytest_configure(config):
+    if os.geteuid() != 0:
+        pytest.exit("these tests mount file systems: run them as root", returncode=2)
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        pytest.exit("/dev/fuse is missing or not usable: load it (modprobe fuse), or give the "
+                    "container the device", returncode=2)
+
+
+def wait_for(condition, what, timeout=60.0):
+    """Wait until condition() is true; its value. A slow machine only takes longer."""
+    end = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < end, f"still waiting for: {what}"
+        time.sleep(0.01)
+
+
+def run(*args, check=True, env=None, **more):
+    """Run a program; its result, with output as text."""
+    result = subprocess.run([str(a) for a in args], capture_output=True, text=True, timeout=300,
+                            env={**os.environ, **(env or {})}, **more)
+    if check and result.returncode != 0:
+        raise AssertionError(f"{args} exited {result.returncode}\n{result.stdout}{result.stderr}")
+    return result
+
+
+def is_mounted(path):
+    """From the mount table alone: a dead mount answers no stat."""
+    path = str(path)
+    with open("/proc/self/mounts", encoding="utf-8") as mounts:
+        return any(line.split()[1] == path for line in mounts)
+
+
+def process_is_gone(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+class Volume:
+    """One volume, its configuration and its daemon."""
+
+    def __init__(self, directory, name="sales", backing=None, **settings):
+        self.directory = Path(directory)
+        self.name = name
+        self.backing = Path(backing) if backing else self.directory / "backing"
+        self.mount_point = self.directory / "mnt"
+        self.state = self.directory / "state"
+        self.log = self.directory / "log"
+        self.key = self.directory / "protector.pem"
+        self.config = self.directory / "tdefs.conf"
+        self.settings = settings
+        self.pid = None
+        self.backing.mkdir(mode=0o700, exist_ok=True)
+        self.mount_point.mkdir(exist_ok=True)
+        if not self.key.exists():
+            self.make_key(self.key)
+        self.write_config()
+
+    @staticmethod
+    def make_key(path, bits=2048):
+        run("openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", f"rsa_keygen_bits:{bits}",
+            "-out", path)
+        os.chmod(path, 0o600)
+
+    def write_config(self, **settings):
+        self.settings.update(settings)
+        more = "".join(f"{k} = {v}\n" for k, v in self.settings.items())
+        self.config.write_text(
+            f"[server]\nprotector = file:{self.key}\nstate_dir = {self.state}\n"
+            f"runtime_dir = {self.directory}/run\nlog = {self.log}\n{more}"
+            f"[volume {self.name}]\nbacking = {self.backing}\nmount = {self.mount_point}\n")
+
+    def _environment(self):
+        # The daemon is not dumpable, so LeakSanitizer cannot look at it; unit tests look for leaks.
+        return {"ASAN_OPTIONS": f"detect_leaks=0:log_path={self.directory}/sanitizer",
+                "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={self.directory}/sanitizer"}
+
+    def tdefs(self, *args, check=True):
+        return run(BUILD / "tdefs", "--config", self.config, *args, check=check,
+                   env=self._environment())
+
+    def ctl(self, *args, check=True):
+        return run(BUILD / "tdefsctl", "--config", self.config, *args, check=check,
+                   env=self._environment())
+
+    def ctl_json(self, *args):
+        return json.loads(self.ctl("--json", *args, check=False).stdout)
+
+    def format(self):
+        self.ctl("format", self.name)
+        return self
+
+    def mount(self, *args):
+        self.tdefs("mount", self.name, *args)
+        self.pid = self.status()["pid"]
+        return self.mount_point
+
+    def unmount(self):
+        self.tdefs("unmount", self.name)
+        pid, self.pid = self.pid, None
+        wait_for(lambda: process_is_gone(pid), "the daemon to be gone")
+
+    def remount(self):
+        self.unmount()
+        return self.mount()
+
+    def status(self):
+        return self.ctl_json("status", self.name)["volumes"][0]
+
+    def counter(self, name):
+        return self.status()["counters"][name]
+
+    def kill(self):
+        """SIGKILL the daemon and take the dead mount away, as an operator would."""
+        os.kill(self.pid, signal.SIGKILL)
+        wait_for(lambda: process_is_gone(self.pid), "the killed daemon to be gone")
+        self.pid = None
+        if is_mounted(self.mount_point):
+            wait_for(lambda: self.tdefs("unmount", self.name, check=False).returncode == 0,
+                     "users of the dead mount to let go")
+
+    def log_text(self):
+        return self.log.read_text(encoding="utf-8") if self.log.exists() else ""
+
+    def close(self):
+        """Leave nothing behind, whatever the test did; say what was wrong."""
+        if is_mounted(self.mount_point):
+            if subprocess.run(["umount", self.mount_point], capture_output=True,
+                              check=False).returncode != 0:
+                subprocess.run(["umount", "-l", self.mount_point], check=False)
+        if self.pid is not None:
+            try:
+                wait_for(lambda: process_is_gone(self.pid), "the daemon to end", 30)
+            except AssertionError:
+                os.kill(self.pid, signal.SIGKILL)
+        reports = list(self.directory.glob("sanitizer*"))
+        assert not reports, "sanitizer: " + "".join(r.read_text() for r in reports)
+
+
+@pytest.fixture
+def directory():
+    path = Path(tempfile.mkdtemp(prefix="tdefs-test-"))
+    os.chmod(path, 0o755)
+    yield path
+    leaked = [m for m in Path("/proc/self/mounts").read_text().splitlines()
+              if m.split()[1].startswith(str(path))]
+    for mount in reversed(leaked):
+        subprocess.run(["umount", "-l", mount.split()[1]], check=False)
+    shutil.rmtree(path)
+    assert not leaked, f"the test left mounts behind: {leaked}"
+
+
+@pytest.fixture
+def make_volume(directory):
+    """A function that makes a volume, formatted unless told otherwise."""
+    volumes = []
+
+    def make(name="sales", formatted=True, **settings):
+        place = directory / name
+        place.mkdir(exist_ok=True)
+        volume = Volume(place, name, **settings)
+        volumes.append(volume)
+        return volume.format() if formatted else volume
+
+    yield make
+    for volume in reversed(volumes):
+        volume.close()
+
+
+CACHE_MODES = ["write-through", "writeback"]
+
+
+@pytest.fixture(params=CACHE_MODES)
+def volume(request, make_volume):
+    """A mounted volume, in each cache mode."""
+    v = make_volume(cache=request.param)
+    v.mount()
+    return v
+
+
+class LoopDisk:
+    """A file system of its own in a file, on a loop device."""
+
+    SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN, XFS_IOC_GOINGDOWN: _IOR('X', 125, __u32)
+    NO_LOG_FLUSH = 2
+
+    def __init__(self, image, mount_point, kind="ext4", size_mb=64, options=()):
+        self.image, self.mount_point, self.kind = Path(image), Path(mount_point), kind
+        self.mount_point.mkdir(exist_ok=True)
+        if not self.image.exists():
+            with open(self.image, "wb") as f:
+                f.truncate(size_mb << 20)
+            quiet = {"ext4": ["-q", "-F"], "xfs": ["-q", "-f"]}[kind]
+            run(f"mkfs.{kind}", *quiet, *options, self.image)
+
+    def mount(self, *options):
+        extra = ["-o", ",".join(["loop", *options])]
+        if self.kind == "xfs":
+            extra[1] += ",nouuid"  # copies have the same
+        run("mount", *extra, self.image, self.mount_point)
+        return self.mount_point
+
+    def remount(self, options):
+        run("mount", "-o", f"remount,{options}", self.mount_point)
+
+    def shutdown(self):
+        """The power cut: nothing that is not on disk gets there any more."""
+        import fcntl
+        fd = os.open(self.mount_point, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.ioctl(fd, self.SHUTDOWN, ctypes.c_uint32(self.NO_LOG_FLUSH))
+        finally:
+            os.close(fd)
+
+    def unmount(self):
+        run("umount", self.mount_point)
+
+    def close(self):
+        if is_mounted(self.mount_point):
+            subprocess.run(["umount", "-l", self.mount_point], check=False)
+
+
+@pytest.fixture
+def make_disk(directory):
+    disks = []
+
+    def make(name="disk", **how):
+        disk = LoopDisk(directory / f"{name}.img", directory / name, **how)
+        disks.append(disk)
+        return disk
+
+    yield make
+    for disk in reversed(disks):
+        disk.close()
