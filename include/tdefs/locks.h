@@ -8,7 +8,7 @@
  *  2  node.lock            open state of a node: file, handles, path descriptor (node.h)
  *  3  range (range_lock.h) sectors of one file; held over backing I/O on them
  *  4  store.settle_lock    queue of closed files that are still dirty (settle.c)
- *  5  store.table_lock     node table: look-up counts, holds, inode hash (node.h)
+ *  5  store.table_lock     node table: look-up counts, holds, handle hash (node.h)
  *  6  file.state_lock      a file's latched error and sync count (file_sync.c)
  *     range_lock.lock, idtable.lock, the secret arena's lock: innermost
  */

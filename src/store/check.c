@@ -30,7 +30,7 @@ static int check_node(struct store *s, struct node *n, int fd, enum file_verdict
 int store_check_path(struct store *s, const char *path, enum file_verdict *ret_verdict)
 {
 	CLEANUP_CLOSE int fd = open_beneath(s, path);
-	struct node *n;
+	struct node *n = NULL;
 	struct stat st;
 	int r;
 
@@ -41,7 +41,9 @@ int store_check_path(struct store *s, const char *path, enum file_verdict *ret_v
 		return r;
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
-	n = node_find(s, st.st_ino);
+	r = node_find(s, fd, "", AT_EMPTY_PATH, &n);
+	if (r < 0)
+		return r;
 	if (!n)
 		return file_check(&s->options.files, fd, ret_verdict);
 	r = check_node(s, n, fd, ret_verdict);

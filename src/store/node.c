@@ -43,7 +43,7 @@ static int node_new(struct store *s, const struct stat *st, const union node_han
 		node_free(n);
 		return r;
 	}
-	HASH_ADD(hh, s->by_ino, ino, sizeof(n->ino), n);
+	HASH_ADD(hh, s->by_handle, handle, sizeof(n->handle), n);
 	*ret_node = n;
 	return 0;
 }
@@ -53,7 +53,7 @@ static struct node *take_if_unused(struct store *s, struct node *n)
 {
 	if (n->nlookup > 0 || n->holds > 0)
 		return NULL;
-	HASH_DELETE(hh, s->by_ino, n);
+	HASH_DELETE(hh, s->by_handle, n);
 	idtable_remove(s->nodes, n->id);
 	return n;
 }
@@ -86,23 +86,39 @@ void node_unhold(struct store *s, struct node *n)
 	node_free(unused);
 }
 
-static struct node *find(struct store *s, uint64_t ino)
+/* Zeros fill the room after the handle: it is the hash's key. */
+static int get_handle(struct store *s, int dirfd, const char *name, int flags,
+		      union node_handle *ret_handle)
+{
+	int mount_id;
+
+	memset(ret_handle, 0, sizeof(*ret_handle));
+	ret_handle->fh.handle_bytes = NODE_HANDLE_MAX;
+	return store_sys(s)->name_to_handle_at(dirfd, name, &ret_handle->fh, &mount_id, flags);
+}
+
+static struct node *find(struct store *s, const union node_handle *handle)
 {
 	struct node *n;
 
-	HASH_FIND(hh, s->by_ino, &ino, sizeof(ino), n);
+	HASH_FIND(hh, s->by_handle, handle, sizeof(*handle), n);
 	return n;
 }
 
-struct node *node_find(struct store *s, uint64_t ino)
+int node_find(struct store *s, int dirfd, const char *name, int flags, struct node **ret_node)
 {
+	union node_handle handle;
 	struct node *n;
-	LOCK_SCOPE(&s->table_lock);
+	int r = get_handle(s, dirfd, name, flags, &handle);
 
-	n = find(s, ino);
+	if (r < 0)
+		return r;
+	LOCK_SCOPE(&s->table_lock);
+	n = find(s, &handle);
 	if (n)
 		n->holds++;
-	return n;
+	*ret_node = n;
+	return 0;
 }
 
 void node_show(struct node *n, struct stat *st)
@@ -132,7 +148,7 @@ static int find_or_make(struct store *s, const union node_handle *handle, struct
 	int r = 0;
 
 	pthread_mutex_lock(&s->table_lock);
-	n = find(s, e->st.st_ino);
+	n = find(s, handle);
 	if (!n)
 		r = node_new(s, &e->st, handle, &n);
 	if (r == 0)
@@ -150,16 +166,16 @@ static int lookup_at(struct store *s, int dirfd, const char *name, int empty_pat
 		     struct entry *ret_entry)
 {
 	const struct sysio *sys = store_sys(s);
-	union node_handle handle = { .fh = { .handle_bytes = NODE_HANDLE_MAX } };
+	union node_handle handle;
 	struct entry e;
-	int mount_id, r;
+	int r;
 
 	r = sys->fstatat(dirfd, name, &e.st, AT_SYMLINK_NOFOLLOW | empty_path);
 	if (r < 0)
 		return r;
 	if (e.st.st_dev != s->dev)
 		return -EXDEV;
-	r = sys->name_to_handle_at(dirfd, name, &handle.fh, &mount_id, empty_path);
+	r = get_handle(s, dirfd, name, empty_path, &handle);
 	if (r < 0)
 		return r;
 	r = find_or_make(s, &handle, &e);
@@ -178,17 +194,22 @@ int node_lookup_fd(struct store *s, int fd, struct entry *ret_entry)
 	return lookup_at(s, fd, "", AT_EMPTY_PATH, ret_entry);
 }
 
+/* Under node.lock: a descriptor of the inode that stays ours, or -1. */
+static int kept_fd(const struct node *n)
+{
+	return n->file ? file_fd(n->file) : n->path_fd;
+}
+
 int node_path(struct store *s, struct node *n)
 {
+	int fd;
 	LOCK_SCOPE(&n->lock);
 
-	if (n->path_fd >= 0) {
-		int fd = fcntl(n->path_fd, F_DUPFD_CLOEXEC, 0);
-
-		return fd < 0 ? -errno : fd;
-	}
-	return store_sys(s)->open_by_handle_at(s->options.root_fd, &n->handle.fh,
-					       O_PATH | O_NOFOLLOW);
+	if (kept_fd(n) < 0)
+		return store_sys(s)->open_by_handle_at(s->options.root_fd, &n->handle.fh,
+						       O_PATH | O_NOFOLLOW);
+	fd = fcntl(kept_fd(n), F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? -errno : fd;
 }
 
 int node_open_fd(struct store *s, struct node *n, int flags)
@@ -204,35 +225,33 @@ int node_open_fd(struct store *s, struct node *n, int flags)
 }
 
 /* Under node.lock. */
-static int open_path_before_unlink(struct store *s, struct node *n)
+static int open_path(struct store *s, struct node *n)
 {
-	if (n->path_fd < 0) {
-		int fd = store_sys(s)->open_by_handle_at(s->options.root_fd, &n->handle.fh,
-							 O_PATH | O_NOFOLLOW);
+	int fd;
 
-		if (fd < 0)
-			return fd;
-		n->path_fd = fd;
-	}
-	n->unlinking++;
+	/* A regular file has a descriptor while it is open; else its space is to be free at once. */
+	if (S_ISREG(n->type) || n->path_fd >= 0)
+		return 0;
+	fd = store_sys(s)->open_by_handle_at(s->options.root_fd, &n->handle.fh,
+					     O_PATH | O_NOFOLLOW);
+	if (fd < 0)
+		return fd;
+	n->path_fd = fd;
 	return 0;
 }
 
 int node_before_unlink(struct store *s, int dirfd, const char *name, struct node **ret_node)
 {
-	struct node *n;
-	struct stat st;
-	int r;
+	struct node *n = NULL;
+	int r = node_find(s, dirfd, name, 0, &n);
 
 	*ret_node = NULL;
-	r = store_sys(s)->fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW);
-	if (r < 0)
+	if (r < 0 || !n)
 		return r;
-	n = node_find(s, st.st_ino);
-	if (!n)
-		return 0;
 	pthread_mutex_lock(&n->lock);
-	r = open_path_before_unlink(s, n);
+	r = open_path(s, n);
+	if (r == 0)
+		n->unlinking++;
 	pthread_mutex_unlock(&n->lock);
 	if (r < 0) {
 		node_unhold(s, n);
@@ -242,21 +261,35 @@ int node_before_unlink(struct store *s, int dirfd, const char *name, struct node
 	return 0;
 }
 
-void node_after_unlink(struct store *s, struct node *n)
+/* Under node.lock. */
+static bool has_no_name(struct store *s, const struct node *n)
 {
 	struct stat st;
+	int fd = kept_fd(n);
+
+	return fd >= 0 && store_sys(s)->fstatat(fd, "", &st, AT_EMPTY_PATH) == 0 &&
+	       st.st_nlink == 0;
+}
+
+void node_after_unlink(struct store *s, struct node *n)
+{
+	bool closed = false;
 
 	if (!n)
 		return;
 	pthread_mutex_lock(&n->lock);
 	n->unlinking--;
-	n->unlinked =
-		store_sys(s)->fstatat(n->path_fd, "", &st, AT_EMPTY_PATH) == 0 && st.st_nlink == 0;
-	if (!n->unlinked && n->unlinking == 0) {
+	n->unlinked = has_no_name(s, n);
+	if (!n->unlinked && n->unlinking == 0 && n->path_fd >= 0) {
 		close(n->path_fd);
 		n->path_fd = -1;
 	}
+	/* Kept for what it had not written: nobody will ever ask for it now. */
+	if (n->unlinked && n->file && n->opens == 0)
+		closed = node_file_close(s, n);
 	pthread_mutex_unlock(&n->lock);
+	if (closed)
+		node_unhold(s, n);
 	node_unhold(s, n);
 }
 
@@ -285,8 +318,8 @@ void node_table_release(struct store *s)
 	for (uint64_t id = 1; s->handles && id < idtable_limit(s->handles); id++)
 		if (idtable_get(s->handles, id))
 			handle_free(s, id);
-	HASH_ITER (hh, s->by_ino, n, next) {
-		HASH_DELETE(hh, s->by_ino, n);
+	HASH_ITER (hh, s->by_handle, n, next) {
+		HASH_DELETE(hh, s->by_handle, n);
 		node_free(n);
 	}
 	idtable_free(s->nodes);

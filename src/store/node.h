@@ -6,7 +6,8 @@
  * A node knows its inode by file handle (name_to_handle_at(2)), not by name and
  * not by a descriptor, so that looking up is not bounded by descriptors and
  * renaming changes nothing here. After the last unlink no handle opens an inode
- * any more, so a descriptor is taken before.
+ * any more: a directory, for one, that somebody stands in gets a descriptor
+ * before; a regular file has one while it is open.
  */
 #ifndef TDEFS_STORE_NODE_H
 #define TDEFS_STORE_NODE_H
@@ -29,9 +30,9 @@ struct node {
 	/* constant */
 	uint64_t id;
 	uint64_t generation;
-	uint64_t ino; /* st_ino of the backing, and ours; the hash's key */
+	uint64_t ino; /* st_ino of the backing, and ours */
 	mode_t type;  /* S_IFMT bits */
-	union node_handle handle;
+	union node_handle handle; /* the hash's key: an inode number alone may be used again */
 
 	/* guarded by store.table_lock */
 	uint64_t nlookup;
@@ -45,7 +46,7 @@ struct node {
 	bool unlinked;		  /* its last name is gone */
 	bool read_only;		  /* `file` could be opened for reading only */
 	unsigned unlinking;	  /* unlinks and renames under way that may take its last name */
-	int path_fd;		  /* O_PATH, taken before the last unlink; else -1 */
+	int path_fd;		  /* O_PATH of what is not a regular file, near its end; else -1 */
 
 	/* guarded by store.settle_lock */
 	struct node *settle_next;
@@ -71,7 +72,7 @@ struct store {
 	_Atomic uint64_t open_files; /* nodes whose `file` is open */
 
 	pthread_mutex_t table_lock; /* rank: locks.h */
-	struct node *by_ino;	    /* uthash */
+	struct node *by_handle;	    /* uthash */
 
 	pthread_mutex_t settle_lock; /* rank: locks.h */
 	pthread_cond_t settle_wake;
@@ -99,8 +100,9 @@ int node_lookup(struct store *s, int dirfd, const char *name, struct entry *ret_
 /* The same for an inode that has a descriptor and perhaps no name. */
 int node_lookup_fd(struct store *s, int fd, struct entry *ret_entry) WARN_UNUSED;
 
-/* The node of an inode, held, or NULL when nobody has looked it up. */
-struct node *node_find(struct store *s, uint64_t ino);
+/* The node of an inode, held, or NULL when nobody has looked it up. `flags`: AT_EMPTY_PATH. */
+int node_find(struct store *s, int dirfd, const char *name, int flags,
+	      struct node **ret_node) WARN_UNUSED;
 
 void node_forget(struct store *s, struct node *n, uint64_t nlookup);
 
@@ -142,6 +144,9 @@ void dir_free(struct store *s, struct open_dir *d); /* accepts NULL */
  */
 int node_file_get(struct store *s, struct node *n, int fd, bool writing, bool discard) WARN_UNUSED;
 void node_file_put(struct store *s, struct node *n, bool writing);
+
+/* Close it. Under node.lock; true: the caller drops the hold it had. */
+bool node_file_close(struct store *s, struct node *n);
 
 /*
  * Files that were closed with something not yet safe (settle.c). The queue

@@ -74,6 +74,13 @@ int node_file_get(struct store *s, struct node *n, int fd, bool writing, bool di
 	return r;
 }
 
+bool node_file_close(struct store *s, struct node *n)
+{
+	file_close(TAKE_PTR(n->file));
+	atomic_fetch_sub(&s->open_files, 1);
+	return true;
+}
+
 /* Under node.lock; true when the file was closed, and so the node's hold is to be dropped. */
 static bool last_close(struct store *s, struct node *n)
 {
@@ -85,9 +92,7 @@ static bool last_close(struct store *s, struct node *n)
 		settle_queue(s, n);
 	if (rest != FILE_CLEAN)
 		return false;
-	file_close(TAKE_PTR(n->file));
-	atomic_fetch_sub(&s->open_files, 1);
-	return true;
+	return node_file_close(s, n);
 }
 
 void node_file_put(struct store *s, struct node *n, bool writing)

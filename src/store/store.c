@@ -55,7 +55,7 @@ static int sync_all(struct store *s)
 	struct node *n, *next;
 	int first = 0, r;
 
-	HASH_ITER (hh, s->by_ino, n, next) {
+	HASH_ITER (hh, s->by_handle, n, next) {
 		if (!n->file || n->unlinked || file_rest(n->file) == FILE_CLEAN)
 			continue;
 		r = file_sync(n->file, false);
@@ -121,6 +121,6 @@ int store_sync(struct store *s, uint64_t node, bool datasync)
 void store_usage(struct store *s, struct store_usage *ret_usage)
 {
 	LOCK_SCOPE(&s->table_lock);
-	ret_usage->nodes = HASH_COUNT(s->by_ino);
+	ret_usage->nodes = HASH_COUNT(s->by_handle);
 	ret_usage->open_files = atomic_load(&s->open_files);
 }

@@ -9,7 +9,7 @@
  * usage: oracle DIR_ON_MOUNT PLAIN_DIR SEED OPERATIONS REMOUNT_COMMAND
  *
  * Bytes are never stored through a mapping beyond the end of the file: Linux
- * up to 7.2 shows them when the file grows (see test_mmap_beyond_eof.py).
+ * up to 7.2 shows them when the file grows (test_oracle.py shows it).
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -232,6 +232,7 @@ static void reused_numbers_change_generation(void **state)
 
 static void unlinked_files_live_until_closed(void **state)
 {
+	const struct attr_change mode = { .mode_set = true, .mode = 0751 };
 	struct entry e;
 	struct stat st;
 	uint64_t h, again;
@@ -247,16 +248,16 @@ static void unlinked_files_live_until_closed(void **state)
 	assert_int_equal(st.st_nlink, 0);
 	assert_int_equal(st.st_size, 11);
 	assert_int_equal(store_sync(store, e.node, false), 0);
-	/* As /proc/PID/fd allows: opened once more after its last name went. */
+	/* As /proc/PID/fd allows: opened once more after its last name went, and changed. */
+	assert_int_equal(store_setattr(store, e.node, &mode, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0751);
 	assert_int_equal(store_open_file(store, e.node, O_RDWR, &again), 0);
 	store_release_file(store, h);
 	assert_text(e.node, "still here!");
 	store_release_file(store, again);
-	assert_int_equal(open_files(), 0);
-	assert_int_equal(store_getattr(store, e.node, &st), 0);
-	assert_int_equal(store_open_file(store, e.node, O_RDONLY, &h), 0);
-	assert_text(e.node, "still here!");
-	store_release_file(store, h);
+	assert_int_equal(open_files(), 0); /* and so its space is free */
+	assert_int_equal(store_getattr(store, e.node, &st), -ESTALE);
+	assert_int_equal(store_open_file(store, e.node, O_RDONLY, &h), -ESTALE);
 	store_forget(store, e.node, 1);
 	assert_int_equal(nodes(), 1);
 }
@@ -277,16 +278,14 @@ static void unlinked_nodes_that_are_not_open_answer_too(void **state)
 	assert_int_equal(nodes(), 1);
 }
 
-/* With another name left, no descriptor is kept. */
+/* With another name left, no descriptor is kept; and none for a file that nobody has open. */
 static void a_name_that_is_not_the_last_keeps_nothing(void **state)
 {
 	struct entry e, second;
 	struct node *n;
-	uint64_t h;
 
 	(void)state;
-	e = create(STORE_ROOT_NODE, "a", &h);
-	store_release_file(store, h);
+	assert_int_equal(store_mknod(store, &self, STORE_ROOT_NODE, "a", S_IFIFO | 0600, &e), 0);
 	assert_int_equal(store_link(store, e.node, STORE_ROOT_NODE, "b", &second), 0);
 	n = idtable_get(store->nodes, e.node);
 	assert_int_equal(store_unlink(store, STORE_ROOT_NODE, "a"), 0);
@@ -298,6 +297,45 @@ static void a_name_that_is_not_the_last_keeps_nothing(void **state)
 	assert_int_equal(store_unlink(store, STORE_ROOT_NODE, "b"), 0);
 	assert_true(n->path_fd >= 0);
 	store_forget(store, e.node, 2);
+}
+
+/* Written, closed, removed: the disk has its space back, though the kernel has not forgotten. */
+static void removed_files_give_their_space_back_at_once(void **state)
+{
+	struct entry e;
+	uint64_t h;
+
+	(void)state;
+	e = create(STORE_ROOT_NODE, "a", &h);
+	write_text(e.node, "dirty", 0);
+	store_release_file(store, h);
+	assert_int_equal(open_files(), 1); /* kept, to settle */
+	assert_int_equal(store_unlink(store, STORE_ROOT_NODE, "a"), 0);
+	assert_int_equal(open_files(), 0);
+	store_forget(store, e.node, 1);
+	hurry();
+	AWAIT(nodes() == 1);
+}
+
+/* The disk gives a number to the next file while the kernel still knows the old one. */
+static void an_inode_number_used_again_is_another_node(void **state)
+{
+	struct entry old, e = { 0 };
+	uint64_t h;
+
+	(void)state;
+	old = create(STORE_ROOT_NODE, "a", &h);
+	store_release_file(store, h);
+	assert_int_equal(store_unlink(store, STORE_ROOT_NODE, "a"), 0);
+	for (int i = 0; i < 50 && e.st.st_ino != old.st.st_ino; i++) {
+		char name[16];
+
+		(void)snprintf(name, sizeof(name), "d%d", i);
+		assert_int_equal(store_mkdir(store, &self, STORE_ROOT_NODE, name, 0700, &e), 0);
+		assert_int_not_equal(e.node, old.node);
+		assert_int_equal(store_mkdir(store, &self, e.node, "sub", 0700, &e), 0);
+	}
+	store_forget(store, old.node, 1);
 }
 
 static void renames_follow_their_flags(void **state)
@@ -985,6 +1023,8 @@ int main(void)
 		TEST(unlinked_files_live_until_closed),
 		TEST(unlinked_nodes_that_are_not_open_answer_too),
 		TEST(a_name_that_is_not_the_last_keeps_nothing),
+		TEST(removed_files_give_their_space_back_at_once),
+		TEST(an_inode_number_used_again_is_another_node),
 		TEST(renames_follow_their_flags),
 		TEST(new_files_belong_to_the_caller),
 		TEST(device_nodes_are_refused),
