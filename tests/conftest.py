@@ -66,14 +66,14 @@ def process_is_gone(pid):
 class Volume:
     """One volume, its configuration and its daemon."""
 
-    def __init__(self, directory, name="sales", backing=None, **settings):
+    def __init__(self, directory, name="sales", backing=None, key=None, **settings):
         self.directory = Path(directory)
         self.name = name
         self.backing = Path(backing) if backing else self.directory / "backing"
         self.mount_point = self.directory / "mnt"
         self.state = self.directory / "state"
         self.log = self.directory / "log"
-        self.key = self.directory / "protector.pem"
+        self.key = Path(key) if key else self.directory / "protector.pem"
         self.config = self.directory / "tdefs.conf"
         self.settings = settings
         self.pid = None
@@ -96,6 +96,12 @@ class Volume:
             f"[server]\nprotector = file:{self.key}\nstate_dir = {self.state}\n"
             f"runtime_dir = {self.directory}/run\nlog = {self.log}\n{more}"
             f"[volume {self.name}]\nbacking = {self.backing}\nmount = {self.mount_point}\n")
+
+    def copy_at(self, directory, backing):
+        """The same volume where a copy of its backing is, on a host with the same pin and key."""
+        copy = Volume(directory, self.name, backing=backing, key=self.key, **self.settings)
+        shutil.copytree(self.state, copy.state)
+        return copy
 
     def _environment(self):
         # The daemon is not dumpable, so LeakSanitizer cannot look at it; unit tests look for leaks.
@@ -137,14 +143,16 @@ class Volume:
     def counter(self, name):
         return self.status()["counters"][name]
 
-    def kill(self):
-        """SIGKILL the daemon and take the dead mount away, as an operator would."""
+    def kill_daemon(self):
         os.kill(self.pid, signal.SIGKILL)
         wait_for(lambda: process_is_gone(self.pid), "the killed daemon to be gone")
         self.pid = None
-        if is_mounted(self.mount_point):
-            wait_for(lambda: self.tdefs("unmount", self.name, check=False).returncode == 0,
-                     "users of the dead mount to let go")
+
+    def unmount_dead(self):
+        """Take the mount of a killed daemon away, as an operator would, once nobody uses it."""
+        # A killed engine's io_uring may hold its files a moment longer than the process lives.
+        wait_for(lambda: self.tdefs("unmount", self.name, check=False).returncode == 0,
+                 "users of the dead mount to let go")
 
     def log_text(self):
         return self.log.read_text(encoding="utf-8") if self.log.exists() else ""

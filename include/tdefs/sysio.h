@@ -35,6 +35,7 @@ struct sysio {
 	int (*fdatasync)(int fd);
 	int (*sync_file_range)(int fd, off_t off, off_t len, unsigned flags);
 	int (*syncfs)(int fd);
+	int (*fadvise)(int fd, off_t off, off_t len, int advice);
 	/*
 	 * End of the last extent allocated at or beyond `off` (bytes), 0 when there
 	 * is none or the file system cannot tell (FS_IOC_FIEMAP).

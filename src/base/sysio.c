@@ -77,6 +77,12 @@ static int kernel_syncfs(int fd)
 	return ANSWER(syncfs(fd));
 }
 
+/* posix_fadvise(3) returns its error. */
+static int kernel_fadvise(int fd, off_t off, off_t len, int advice)
+{
+	return -posix_fadvise(fd, off, len, advice);
+}
+
 static off_t kernel_allocated_end(int fd, off_t off)
 {
 	enum { EXTENTS = 16 };
@@ -226,6 +232,7 @@ const struct sysio sysio_kernel = {
 	.fdatasync = kernel_fdatasync,
 	.sync_file_range = kernel_sync_file_range,
 	.syncfs = kernel_syncfs,
+	.fadvise = kernel_fadvise,
 	.allocated_end = kernel_allocated_end,
 	.name_to_handle_at = kernel_name_to_handle_at,
 	.linkat = kernel_linkat,

@@ -10,6 +10,8 @@
 #include "tdefs/bytes.h"
 #include "tdefs/file_header.h"
 
+#define SCAN_LEN 65536
+
 /* One look at a header. */
 struct examination {
 	enum file_verdict verdict;
@@ -89,13 +91,43 @@ static int examine_records(const struct file_context *context, struct examinatio
 	return 0;
 }
 
+/*
+ * Is anything but zeros after the header? Bytes count, not extents: where a
+ * power cut left blocks that were allocated and never written, SEEK_DATA calls
+ * them data as soon as they have been read into the page cache.
+ */
 static int has_data(const struct sysio *sys, int fd)
 {
-	off_t at = sys->lseek(fd, FILE_HEADER_LEN, SEEK_DATA);
+	CLEANUP_FREE uint8_t *bytes = malloc(SCAN_LEN);
+	off_t at = FILE_HEADER_LEN;
+	ssize_t n;
 
-	if (at == -ENXIO)
-		return 0;
-	return at < 0 ? (int)at : 1;
+	if (!bytes)
+		return -ENOMEM;
+	while ((at = sys->lseek(fd, at, SEEK_DATA)) >= 0) {
+		n = sysio_pread_full(sys, fd, bytes, SCAN_LEN, (uint64_t)at);
+		if (n <= 0)
+			return (int)n;
+		if (!bytes_all_zero(bytes, (size_t)n))
+			return 1;
+		at += n;
+	}
+	return at == -ENXIO ? 0 : (int)at;
+}
+
+/* Without read-ahead, which would pull in, as data, what is about to be looked for. */
+static int look_for_data(const struct sysio *sys, int fd)
+{
+	int r = sys->fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+
+	if (r == 0)
+		r = has_data(sys, fd);
+	if (r >= 0) {
+		int back = sys->fadvise(fd, 0, 0, POSIX_FADV_NORMAL);
+
+		r = back < 0 ? back : r;
+	}
+	return r;
 }
 
 static int examine(const struct file_context *context, int fd, uint64_t length,
@@ -115,7 +147,7 @@ static int examine(const struct file_context *context, int fd, uint64_t length,
 	if (bytes_all_zero(x->bytes, FILE_HEADER_LEN)) {
 		if (length <= FILE_HEADER_LEN)
 			return 0;
-		r = has_data(context->sys, fd);
+		r = look_for_data(context->sys, fd);
 		if (r < 0)
 			return r;
 		x->verdict = r ? FILE_NO_HEADER : FILE_HOLES_ONLY;

@@ -92,6 +92,7 @@ FAULTY(int, fsync, (int fd), (fd))
 FAULTY(int, fdatasync, (int fd), (fd))
 FAULTY(int, sync_file_range, (int fd, off_t off, off_t len, unsigned flags), (fd, off, len, flags))
 FAULTY(int, syncfs, (int fd), (fd))
+FAULTY(int, fadvise, (int fd, off_t off, off_t len, int advice), (fd, off, len, advice))
 FAULTY(int, name_to_handle_at,
        (int dirfd, const char *path, struct file_handle *handle, int *ret_mount_id, int flags),
        (dirfd, path, handle, ret_mount_id, flags))
@@ -139,6 +140,7 @@ const struct sysio faults_sysio = {
 	.fdatasync = faulty_fdatasync,
 	.sync_file_range = faulty_sync_file_range,
 	.syncfs = faulty_syncfs,
+	.fadvise = faulty_fadvise,
 	.allocated_end = faulty_allocated_end,
 	.name_to_handle_at = faulty_name_to_handle_at,
 	.linkat = faulty_linkat,

@@ -336,6 +336,12 @@ static int sim_sync_file_range(int fd, off_t off, off_t len, unsigned flags)
 	return meet_fault(false);
 }
 
+static int sim_fadvise(int fd, off_t off, off_t len, int advice)
+{
+	(void)fd, (void)off, (void)len, (void)advice;
+	return meet_fault(false);
+}
+
 static off_t sim_allocated_end(int fd, off_t off)
 {
 	(void)fd;
@@ -416,5 +422,6 @@ const struct sysio sim_sysio = {
 	.fsync = sim_fsync,
 	.fdatasync = sim_fsync,
 	.sync_file_range = sim_sync_file_range,
+	.fadvise = sim_fadvise,
 	.allocated_end = sim_allocated_end,
 };

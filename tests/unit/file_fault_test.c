@@ -449,6 +449,18 @@ static void checking_may_fail(void **state)
 		assert_int_equal(r, hit ? -EIO : 0);
 	}
 	assert_int_equal(verdict, FILE_GOOD);
+	sim_reset();
+	assert_int_equal(sim_sysio.ftruncate(SIM_FD, 20000), 0);
+	hit = true;
+	for (unsigned n = 1; hit; n++) { /* once more, where data is looked for */
+		int r;
+
+		sim_fail(n, -EIO, false);
+		r = file_check(kit_context(&sim_sysio), SIM_FD, &verdict);
+		hit = sim_disarm();
+		assert_int_equal(r, hit ? -EIO : 0);
+	}
+	assert_int_equal(verdict, FILE_HOLES_ONLY);
 }
 
 /* A repair that cannot be written is no reason to refuse the file. */

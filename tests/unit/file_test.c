@@ -420,6 +420,28 @@ static void zeroed_header_without_data_is_zeros_and_gets_a_key(void **state)
 	file_close(f);
 }
 
+/*
+ * Blocks that were allocated before a power cut and never written, as InnoDB
+ * leaves them: it does not sync a new table, and expects zeros or its pages.
+ */
+static void allocated_zeros_are_no_data(void **state)
+{
+	static uint8_t zeros[FILE_HEADER_LEN + 30000];
+	struct file *f;
+
+	(void)state;
+	sim_set(zeros, FILE_HEADER_LEN + 30000);
+	assert_int_equal(verdict(), FILE_HOLES_ONLY);
+	f = kit_open_sim();
+	memset(a, 0, 30000);
+	assert_content(f, a, 30000);
+	file_close(f);
+	zeros[FILE_HEADER_LEN + 29999] = 1;
+	sim_set(zeros, FILE_HEADER_LEN + 30000);
+	zeros[FILE_HEADER_LEN + 29999] = 0;
+	assert_int_equal(verdict(), FILE_NO_HEADER);
+}
+
 static void holes_only_can_be_punched_and_shrunk(void **state)
 {
 	struct file *f;
@@ -673,6 +695,7 @@ int main(void)
 		cmocka_unit_test_setup(damaged_header_is_refused_never_empty, setup),
 		cmocka_unit_test_setup(zeroed_header_with_data_is_refused, setup),
 		cmocka_unit_test_setup(zeroed_header_without_data_is_zeros_and_gets_a_key, setup),
+		cmocka_unit_test_setup(allocated_zeros_are_no_data, setup),
 		cmocka_unit_test_setup(holes_only_can_be_punched_and_shrunk, setup),
 		cmocka_unit_test_setup(bytes_outside_the_records_must_be_zero, setup),
 		cmocka_unit_test_setup(newer_record_versions_are_told_apart, setup),
