@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -52,9 +53,9 @@ int daemon_harden(struct errmsg *reterr)
 static unsigned long most_open_files(void)
 {
 	CLEANUP_FCLOSE FILE *f = fopen("/proc/sys/fs/nr_open", "re");
-	unsigned long most;
+	char line[32];
 
-	return f && fscanf(f, "%lu", &most) == 1 ? most : 0;
+	return f && fgets(line, sizeof(line), f) ? strtoul(line, NULL, 10) : 0;
 }
 
 /* A descriptor for each open backing file: as many as the system allows, or as we may have. */

@@ -66,7 +66,7 @@ static int fill_slot(struct vault *vault, const struct vault_key *key, const str
 		     uint64_t now, struct key_slot *slot, struct errmsg *reterr)
 {
 	CLEANUP_SECRET struct secret *canary = NULL;
-	struct vault_wrapped wrapped_dek, wrapped_canary;
+	struct vault_wrapped wrapped_dek = { 0 }, wrapped_canary = { 0 };
 	int r = dek_id(dek, slot->dek_id);
 
 	if (r == 0)

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tdefs/atomic_file.h"
@@ -28,14 +29,27 @@ static int open_state_dir(const struct sysio *sys, const char *state_dir, bool c
 	return sys->openat(AT_FDCWD, state_dir, O_RDONLY | O_DIRECTORY, 0);
 }
 
+/* The length. */
+static int pin_print(const struct pin *pin, char text[static PIN_TEXT_MAX])
+{
+	char uuid[HEX_LEN(16)], id[HEX_LEN(16)];
+
+	return snprintf(text, PIN_TEXT_MAX, "uuid %s\ndek-id %s\nsequence %" PRIu64 "\n",
+			hex_encode(pin->uuid, 16, uuid), hex_encode(pin->dek_id, 16, id),
+			pin->sequence);
+}
+
+/* Exactly what pin_print() writes, or -EBADMSG. */
 static int pin_parse(const char *text, struct pin *ret_pin)
 {
-	char uuid[33], id[33], end;
+	char uuid[33], id[33], sequence[21], again[PIN_TEXT_MAX];
 	struct pin pin;
 
-	if (sscanf(text, "uuid %32s dek-id %32s sequence %" SCNu64 "%c", uuid, id, &pin.sequence,
-		   &end) != 4 ||
-	    end != '\n' || !hex_decode(uuid, pin.uuid, 16) || !hex_decode(id, pin.dek_id, 16))
+	if (sscanf(text, "uuid %32s dek-id %32s sequence %20s", uuid, id, sequence) != 3 ||
+	    !hex_decode(uuid, pin.uuid, 16) || !hex_decode(id, pin.dek_id, 16))
+		return -EBADMSG;
+	pin.sequence = strtoull(sequence, NULL, 10);
+	if (pin_print(&pin, again) < 0 || strcmp(text, again) != 0)
 		return -EBADMSG;
 	*ret_pin = pin;
 	return 0;
@@ -62,15 +76,13 @@ int pin_write(const struct sysio *sys, const char *state_dir, const char *volume
 	      const struct pin *pin)
 {
 	CLEANUP_CLOSE int dirfd = open_state_dir(sys, state_dir, true);
-	char name[NAME_MAX + 1], text[PIN_TEXT_MAX], uuid[HEX_LEN(16)], id[HEX_LEN(16)];
+	char name[NAME_MAX + 1], text[PIN_TEXT_MAX];
 	int len;
 
 	if (dirfd < 0)
 		return dirfd;
 	(void)snprintf(name, sizeof(name), "%s.pin", volume);
-	len = snprintf(text, sizeof(text), "uuid %s\ndek-id %s\nsequence %" PRIu64 "\n",
-		       hex_encode(pin->uuid, 16, uuid), hex_encode(pin->dek_id, 16, id),
-		       pin->sequence);
+	len = pin_print(pin, text);
 	return atomic_file_write(sys, dirfd, name, 0600, text, (size_t)len);
 }
 

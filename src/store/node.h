@@ -30,8 +30,8 @@ struct node {
 	/* constant */
 	uint64_t id;
 	uint64_t generation;
-	uint64_t ino; /* st_ino of the backing, and ours */
-	mode_t type;  /* S_IFMT bits */
+	uint64_t ino;		  /* st_ino of the backing, and ours */
+	mode_t type;		  /* S_IFMT bits */
 	union node_handle handle; /* the hash's key: an inode number alone may be used again */
 
 	/* guarded by store.table_lock */

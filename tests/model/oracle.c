@@ -22,9 +22,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MOST	  (300 * 1024)
-#define PAGE	  4096
-#define HANDLES	  3
+#define MOST	      (300 * 1024)
+#define PAGE	      4096
+#define HANDLES	      3
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 enum handle_kind { BUFFERED, DIRECT, APPEND };

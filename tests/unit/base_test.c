@@ -169,7 +169,7 @@ static void secrets_have_the_flags_they_promise(void **state)
 		}
 	}
 	fclose(maps);
-		/* Sanitizers make mlock(2) do nothing. */
+	/* Sanitizers make mlock(2) do nothing. */
 	assert_true(locked || TDEFS_SANITIZED);
 	assert_true(no_dump && wiped);
 	memset(secret_bytes(s), 0x77, 32);

@@ -18,8 +18,7 @@ static const struct verb {
 	{ "format", 1, 1, verb_format, "NAME", "make an empty backing directory a volume" },
 	{ "status", 0, 1, verb_status, "[NAME]", "state of one volume, or of all" },
 	{ "header", 2, 2, verb_header, "dump NAME|DIR", "show a volume's header; needs no key" },
-	{ "verify", 1, 1, verb_verify, "NAME|DIR",
-	  "check the header, and that of every file" },
+	{ "verify", 1, 1, verb_verify, "NAME|DIR", "check the header, and that of every file" },
 	{ "accept-lost", 2, 2, verb_accept_lost, "NAME PATH",
 	  "turn a file whose header is lost into zeros" },
 };

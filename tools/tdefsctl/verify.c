@@ -65,7 +65,7 @@ static int check_file(struct verification *v, const char *full_path, const char 
 {
 	CLEANUP_CLOSE int fd =
 		open(full_path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOATIME | O_CLOEXEC);
-	enum file_verdict verdict;
+	enum file_verdict verdict = 0;
 	int r;
 
 	if (fd < 0 && errno == ENOENT)
