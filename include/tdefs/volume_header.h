@@ -51,6 +51,7 @@ struct volume_mac {
 struct volume_header {
 	uint8_t uuid[16];	   /* this instance */
 	uint8_t key_domain_id[16]; /* set at format, kept by every copy */
+	uint32_t compatible;	   /* feature bits; those we do not know are kept */
 	enum volume_cipher cipher;
 	uint32_t sector_size; /* bytes */
 	uint64_t sequence;    /* counts up with every change */

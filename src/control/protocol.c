@@ -23,8 +23,11 @@ static json_t *counters_json(const struct counters *c)
 
 	for (int i = 0; object && i < COUNTER_MAX; i++)
 		if (json_object_set_new(object, counter_names[i],
-					json_integer((json_int_t)counter_read(c, (enum counter)i))))
+					json_integer(
+						(json_int_t)counter_read(c, (enum counter)i)))) {
+			json_decref(object);
 			return NULL;
+		}
 	return object;
 }
 

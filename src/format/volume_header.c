@@ -70,7 +70,7 @@ static void header_encode(const struct volume_header *h, bool sealed, struct wr 
 	wr_le32(w, VOLUME_VERSION);
 	wr_le32(w, VOLUME_HEADER_LEN);
 	wr_le32(w, 0); /* incompatible features */
-	wr_le32(w, 0); /* compatible features */
+	wr_le32(w, h->compatible);
 	wr_copy(w, h->uuid, 16);
 	wr_copy(w, h->key_domain_id, 16);
 	wr_le64(w, h->sequence);
@@ -189,7 +189,6 @@ static int check_version(struct rd *r)
 	version = rd_le32(r);
 	rd_skip(r, 4);
 	incompatible = rd_le32(r);
-	rd_skip(r, 4); /* compatible features: may be unknown */
 	return version == VOLUME_VERSION && incompatible == 0 ? 0 : -EPROTONOSUPPORT;
 }
 
@@ -198,6 +197,7 @@ static int fields_parse(struct rd *r, struct volume_header *h)
 	size_t active = 0;
 	uint32_t cipher;
 
+	h->compatible = rd_le32(r);
 	rd_copy(r, h->uuid, 16);
 	rd_copy(r, h->key_domain_id, 16);
 	h->sequence = rd_le64(r);

@@ -157,7 +157,8 @@ int fs_serve(struct fs *fs)
 	return r < 0 ? r : atomic_load(&pool.error);
 }
 
-static void log_library(enum fuse_log_level level, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void log_library(enum fuse_log_level level,
+							      const char *fmt, va_list ap)
 {
 	char line[512];
 

@@ -132,7 +132,7 @@ int store_readdir(struct store *s, uint64_t handle, uint64_t off,
 	while ((e = peek(s, d, &r))) {
 		struct dir_name name = { .name = e->name,
 					 .ino = e->ino,
-					 .type = DTTOIF(e->type),
+					 .type = (mode_t)DTTOIF(e->type),
 					 .next = (uint64_t)e->next };
 
 		if (!name_is_hidden(s, d->node, e->name) && !take(arg, &name))
