@@ -16,7 +16,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
-BUILD = Path(os.environ.get("TDEFS_BUILD", Path(__file__).parent.parent / "build")).resolve()
+BUILD = Path(os.environ.get("TDEFS_BUILD", Path(__file__).parent.parent / "build/release")).resolve()
 SANITIZED = os.environ.get("TDEFS_SANITIZED") == "1"
 
 
