@@ -174,7 +174,7 @@ class Volume:
 
 @pytest.fixture
 def directory():
-    path = Path(tempfile.mkdtemp(prefix="tdefs-test-"))
+    path = Path(tempfile.mkdtemp(prefix="tdefs-test-", dir=os.environ.get("TMPDIR", "/var/tmp")))
     os.chmod(path, 0o755)
     yield path
     leaked = [m for m in Path("/proc/self/mounts").read_text().splitlines()

@@ -7,22 +7,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../support/temporary.h"
 #include "fuzz.h"
 #include "tdefs/control.h"
 #include "tdefs/log.h"
 
-static char dir[] = "/tmp/tdefs-fuzz-XXXXXX";
+static char dir[TEMPORARY_PATH_MAX];
 static struct config *config;
 static struct volume *volume;
 
 static void remove_all(void)
 {
-	char command[64];
-
 	IGNORE_RESULT(volume_close(volume), "nothing was written");
 	config_free(config);
-	(void)snprintf(command, sizeof(command), "chattr -i %s/back; rm -r %s", dir, dir);
-	if (system(command) != 0) /* NOLINT(cert-env33-c): a test's own words */
+	if (temporary_remove(dir) != 0)
 		perror(dir);
 }
 
@@ -32,7 +30,7 @@ static void make_volume(void)
 	const struct volume_config *vc;
 	struct volume_header header;
 	struct errmsg err = { 0 };
-	char text[512];
+	char text[2048];
 
 	(void)snprintf(text, sizeof(text),
 		       "[server]\nprotector = file:%s/key.pem\nstate_dir = %s/state\n"
@@ -46,10 +44,10 @@ static void make_volume(void)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	char command[512];
+	char command[1024];
 
 	(void)argc, (void)argv;
-	assert(mkdtemp(dir));
+	assert(temporary_directory(dir) == 0);
 	(void)snprintf(command, sizeof(command),
 		       "cd %s && mkdir -m 700 back && mkdir mnt && "
 		       "install -m 600 " TDEFS_VECTORS "/oaep_key.pem key.pem",

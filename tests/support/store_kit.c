@@ -14,11 +14,12 @@
 #include "faults.h"
 #include "kit.h"
 #include "store_kit.h"
+#include "temporary.h"
 
 struct store *store;
 int root_fd;
 const struct caller self;
-char root[64];
+char root[TEMPORARY_PATH_MAX];
 
 void open_store(const struct sysio *sys)
 {
@@ -33,8 +34,7 @@ int store_kit_setup(void **state)
 {
 	(void)state;
 	umask(0);
-	strcpy(root, "/tmp/tdefs-store-XXXXXX");
-	if (!mkdtemp(root))
+	if (temporary_directory(root) < 0)
 		return -1;
 	root_fd = open(root, O_RDONLY | O_DIRECTORY);
 	kit_reset_events();
@@ -44,15 +44,12 @@ int store_kit_setup(void **state)
 
 int store_kit_teardown(void **state)
 {
-	char command[128];
-
 	(void)state;
 	if (store)
 		assert_int_equal(store_close(store), 0);
 	store = NULL;
 	close(root_fd);
-	(void)snprintf(command, sizeof(command), "rm -r %s", root);
-	return system(command); /* NOLINT(cert-env33-c): a test's own words */
+	return temporary_remove(root);
 }
 
 struct entry lookup(uint64_t parent, const char *name)

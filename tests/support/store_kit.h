@@ -8,9 +8,10 @@
 #define TDEFS_TEST_STORE_KIT_H
 
 #include "tdefs/store.h"
+#include "temporary.h"
 
-extern struct store *store; /* open from setup to teardown */
-extern char root[64];	    /* its backing directory */
+extern struct store *store;	      /* open from setup to teardown */
+extern char root[TEMPORARY_PATH_MAX]; /* its backing directory */
 extern int root_fd;
 extern const struct caller self;
 

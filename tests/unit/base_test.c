@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "../support/faults.h"
+#include "../support/temporary.h"
 #include "tdefs/atomic_file.h"
 #include "tdefs/bytes.h"
 #include "tdefs/errmsg.h"
@@ -216,10 +217,9 @@ static int dir_fd;
 
 static int make_dir(void **state)
 {
-	static char path[] = "/tmp/tdefs-base-XXXXXX";
+	static char path[TEMPORARY_PATH_MAX];
 
-	strcpy(path, "/tmp/tdefs-base-XXXXXX");
-	if (!mkdtemp(path))
+	if (temporary_directory(path) < 0)
 		return -1;
 	*state = path;
 	dir_fd = open(path, O_RDONLY | O_DIRECTORY);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../support/temporary.h"
 #include "tdefs/config.h"
 
 static struct config *parse(const char *text)
@@ -182,14 +183,13 @@ static void write_file(const char *path, const char *text, size_t len)
 
 static void path_comes_from_argument_then_environment(void **state)
 {
-	char path[] = "/tmp/tdefs-config-XXXXXX";
+	char dir[TEMPORARY_PATH_MAX], path[TEMPORARY_PATH_MAX + 8];
 	struct errmsg err = { 0 };
 	struct config *c = NULL;
-	int fd = mkstemp(path);
 
 	(void)state;
-	assert_true(fd >= 0);
-	close(fd);
+	assert_int_equal(temporary_directory(dir), 0);
+	(void)snprintf(path, sizeof(path), "%s/t.conf", dir);
 	write_file(path, VOLUME, strlen(VOLUME));
 	assert_int_equal(setenv("TDEFS_CONFIG", path, 1), 0);
 	assert_int_equal(config_load(NULL, &c, &err), 0);
@@ -207,7 +207,18 @@ static void path_comes_from_argument_then_environment(void **state)
 	assert_int_equal(config_load(path, &c, &err), -EFBIG);
 	assert_int_equal(config_load("/", &c, &err), -EISDIR);
 	assert_null(c);
-	unlink(path);
+	assert_int_equal(temporary_remove(dir), 0);
+}
+
+static void the_sample_is_valid(void **state)
+{
+	struct errmsg err = { 0 };
+	struct config *c = NULL;
+
+	(void)state;
+	assert_int_equal(config_load(TDEFS_VECTORS "/../../conf/tdefs.conf", &c, &err), 0);
+	assert_int_equal(c->nvolumes, 1);
+	config_free(c);
 }
 
 int main(void)
@@ -219,6 +230,7 @@ int main(void)
 		cmocka_unit_test(long_lines_are_refused_not_cut),
 		cmocka_unit_test(unknown_volumes_list_the_known),
 		cmocka_unit_test(path_comes_from_argument_then_environment),
+		cmocka_unit_test(the_sample_is_valid),
 	};
 
 	return cmocka_run_group_tests_name("config", tests, NULL, NULL);

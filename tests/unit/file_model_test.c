@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "../support/kit.h"
+#include "../support/temporary.h"
 
 #define MOST  40000
 #define STEPS 150000
@@ -176,13 +177,11 @@ static void check_all(struct file *f)
 
 static void random_operations_agree_with_a_plain_file(void **state)
 {
-	char path[] = "/tmp/tdefs-model-XXXXXX";
-	int fd = mkstemp(path);
+	int fd = temporary_file();
 	struct file *f;
 
 	(void)state;
 	assert_true(fd >= 0);
-	unlink(path);
 	kit_announce_seed("model");
 	f = open_at(fd);
 	for (int i = 0; i < STEPS; i++) {

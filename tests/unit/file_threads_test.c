@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "../support/kit.h"
+#include "../support/temporary.h"
 #include "tdefs/range_lock.h"
 
 #define THREADS 8
@@ -151,12 +152,10 @@ static void *because(const char *why)
 
 static struct file *open_temporary(void)
 {
-	char path[] = "/tmp/tdefs-threads-XXXXXX";
-	int fd = mkstemp(path);
+	int fd = temporary_file();
 	struct file *f = NULL;
 
 	assert_true(fd >= 0);
-	unlink(path);
 	assert_int_equal(file_open(kit_context(&sysio_kernel), fd, 1, 0, &f), 0);
 	return f;
 }
@@ -323,15 +322,13 @@ static void *write_first_sector(void *arg)
 /* While one sector's write hangs, others are written and read. */
 static void overwrites_of_different_sectors_do_not_wait(void **state)
 {
-	char path[] = "/tmp/tdefs-threads-XXXXXX";
 	static uint8_t bytes[4 * SECTOR];
-	int fd = mkstemp(path);
+	int fd = temporary_file();
 	pthread_t thread;
 	void *result;
 
 	(void)state;
 	assert_true(fd >= 0);
-	unlink(path);
 	sem_init(&entered, 0, 0);
 	sem_init(&let_go, 0, 1); /* the creation below passes */
 	slow_sysio = sysio_kernel;

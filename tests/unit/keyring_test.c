@@ -11,16 +11,17 @@
 #include <unistd.h>
 
 #include "../support/faults.h"
+#include "../support/temporary.h"
 #include "tdefs/atomic_file.h"
 #include "tdefs/keyring.h"
 
-static char dir[64], pem[128], kid[160];
+static char dir[TEMPORARY_PATH_MAX], pem[TEMPORARY_PATH_MAX + 16], kid[TEMPORARY_PATH_MAX + 32];
 static int dir_fd;
 static struct vault *vault;
 
 static void copy_key(const char *name, mode_t mode)
 {
-	char command[512];
+	char command[1024];
 
 	(void)snprintf(command, sizeof(command), "cp %s/%s %s", TDEFS_VECTORS, name, pem);
 	assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c): a test's own words */
@@ -32,8 +33,7 @@ static int setup(void **state)
 	struct errmsg err;
 
 	(void)state;
-	strcpy(dir, "/tmp/tdefs-keyring-XXXXXX");
-	if (!mkdtemp(dir))
+	if (temporary_directory(dir) < 0)
 		return -1;
 	dir_fd = open(dir, O_RDONLY | O_DIRECTORY);
 	(void)snprintf(pem, sizeof(pem), "%s/key.pem", dir);
@@ -44,13 +44,10 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	char command[128];
-
 	(void)state;
 	vault_close(vault);
 	close(dir_fd);
-	(void)snprintf(command, sizeof(command), "rm -r %s", dir);
-	return system(command); /* NOLINT(cert-env33-c): a test's own words */
+	return temporary_remove(dir);
 }
 
 /* The file vault. */
@@ -322,7 +319,7 @@ static void other_keys_and_tampering_are_refused(void **state)
 	struct secret *dek = NULL;
 	struct volume_header h = new_header(&dek), changed;
 	struct errmsg err = { 0 };
-	char command[512];
+	char command[1024];
 
 	(void)state;
 	assert_int_equal(unlock(&h, "file:/other.pem", &err), -EKEYREJECTED);
@@ -361,7 +358,7 @@ static void small_and_huge_keys_are_refused(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(bits); i++) {
 		struct errmsg err = { 0 };
-		char command[512];
+		char command[1024];
 
 		(void)snprintf(command, sizeof(command),
 			       "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:%d -out %s "
@@ -383,7 +380,7 @@ static void pins_tell_what_was_seen(void **state)
 	struct volume_header h = new_header(&dek);
 	struct pin pin = pin_of_header(&h), back;
 	struct errmsg err = { 0 };
-	char sub[100];
+	char sub[TEMPORARY_PATH_MAX + 16];
 
 	(void)state;
 	(void)snprintf(sub, sizeof(sub), "%s/state", dir);

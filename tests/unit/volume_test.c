@@ -14,11 +14,12 @@
 #include <unistd.h>
 
 #include "../support/faults.h"
+#include "../support/temporary.h"
 #include "tdefs/control.h"
 #include "tdefs/log.h"
 #include "tdefs/volume.h"
 
-static char dir[64];
+static char dir[TEMPORARY_PATH_MAX];
 static struct config *config;
 static const struct volume_config *vc;
 static struct errmsg err;
@@ -31,7 +32,7 @@ static void run(const char *command)
 
 static char *path_of(const char *name)
 {
-	static char paths[4][256];
+	static char paths[4][512];
 	static unsigned next;
 	char *path = paths[next++ % 4];
 
@@ -41,11 +42,10 @@ static char *path_of(const char *name)
 
 static int setup(void **state)
 {
-	char text[512];
+	char text[2048];
 
 	(void)state;
-	strcpy(dir, "/tmp/tdefs-volume-XXXXXX");
-	if (!mkdtemp(dir) || setenv("D", dir, 1) < 0)
+	if (temporary_directory(dir) < 0 || setenv("D", dir, 1) < 0)
 		return -1;
 	run("mkdir -m 700 $D/back");
 	run("mkdir $D/mnt");
@@ -65,8 +65,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	config_free(config);
-	run("chattr -i $D/back; rm -r $D");
-	return 0;
+	return temporary_remove(dir);
 }
 
 static int format(const struct sysio *sys)
