@@ -31,7 +31,7 @@
 enum file_event {
 	FILE_EVENT_HEADER_DAMAGED,   /* no record of the header is usable; refused */
 	FILE_EVENT_HEADER_MISSING,   /* header all zero, but data after it; refused */
-	FILE_EVENT_RECORD_REPAIRED,  /* one record was damaged and rewritten from the other */
+	FILE_EVENT_RECORD_REPAIRED,  /* damage around a good record was written anew */
 	FILE_EVENT_LENGTH_DAMAGED,   /* no size has this length */
 	FILE_EVENT_ERROR_LATCHED,    /* held for the next fsync: a write the kernel pushed failed */
 	FILE_EVENT_ABSOLUTE_SYMLINK, /* a symbolic link leads out of the volume */
@@ -142,7 +142,7 @@ enum file_verdict {
 	FILE_BAD_LENGTH,
 	FILE_NO_HEADER,	      /* header all zero, with data */
 	FILE_BAD_HEADER,      /* no usable record */
-	FILE_BAD_RECORD,      /* one record is damaged; the other serves */
+	FILE_BAD_RECORD,      /* part of it is damaged; a good record serves */
 	FILE_FOREIGN_VOLUME,  /* of another key domain */
 	FILE_FOREIGN_DEK,     /* of this domain, under another DEK */
 	FILE_UNKNOWN_VERSION, /* made by a newer version */

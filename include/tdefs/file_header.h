@@ -30,7 +30,10 @@ struct file_record {
 void file_record_encode(const struct file_record *record,
 			uint8_t ret_bytes[static FILE_RECORD_LEN]);
 
-/* -EBADMSG: not a record. -EPROTONOSUPPORT: a version or feature we do not know. */
+/*
+ * -EBADMSG: not a record. -EPROTONOSUPPORT: a version or feature we do not
+ * know; ids and nonce, which every version has there, are returned all the same.
+ */
 int file_record_parse(const uint8_t bytes[static FILE_RECORD_LEN],
 		      struct file_record *ret_record) WARN_UNUSED;
 
@@ -40,7 +43,7 @@ static inline uint64_t file_record_at(unsigned i)
 	return (uint64_t)i * FILE_RECORD_STRIDE;
 }
 
-/* True when everything outside the two records is zero, as it must be. */
+/* True when everything outside the two records is zero, as it is written. */
 bool file_header_rest_is_zero(const uint8_t header[static FILE_HEADER_LEN]);
 
 #endif

@@ -43,8 +43,10 @@ int file_record_parse(const uint8_t bytes[static FILE_RECORD_LEN], struct file_r
 	record.sequence = rd_le64(&r);
 	if (memcmp(magic, FILE_MAGIC, 8) != 0)
 		return -EBADMSG;
-	if (version != FILE_VERSION || features != 0)
+	if (version != FILE_VERSION || features != 0) {
+		*ret_record = record;
 		return -EPROTONOSUPPORT;
+	}
 	rd_zeros_until(&r, FILE_RECORD_MAC_AT);
 	if (r.bad)
 		return -EBADMSG;

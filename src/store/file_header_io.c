@@ -43,30 +43,36 @@ static int examine_record(const struct file_context *context, const uint8_t *byt
 			  struct file_record *record, enum file_verdict *ret_verdict)
 {
 	uint8_t mac[FILE_RECORD_MAC_LEN];
-	int r = file_record_parse(bytes, record);
+	int parsed = file_record_parse(bytes, record), r;
 
-	*ret_verdict = FILE_GOOD;
-	if (r < 0)
-		*ret_verdict = r == -EPROTONOSUPPORT ? FILE_UNKNOWN_VERSION : FILE_BAD_HEADER;
-	else if (memcmp(record->key_domain_id, context->key_domain_id, 16) != 0)
+	*ret_verdict = FILE_BAD_HEADER;
+	if (parsed < 0 && parsed != -EPROTONOSUPPORT)
+		return 0;
+	if (memcmp(record->key_domain_id, context->key_domain_id, 16) != 0) {
 		*ret_verdict = FILE_FOREIGN_VOLUME;
-	else if (memcmp(record->dek_id, context->dek_id, DEK_ID_LEN) != 0)
+		return 0;
+	}
+	if (memcmp(record->dek_id, context->dek_id, DEK_ID_LEN) != 0) {
 		*ret_verdict = FILE_FOREIGN_DEK;
-	else if (context->dek) {
+		return 0;
+	}
+	if (context->dek) {
 		r = record_mac(context, record->nonce, bytes, mac);
 		if (r < 0)
 			return r;
 		if (!constant_time_equal(mac, bytes + FILE_RECORD_MAC_AT, sizeof(mac)))
-			*ret_verdict = FILE_BAD_HEADER;
+			return 0;
 	}
+	*ret_verdict = parsed < 0 ? FILE_UNKNOWN_VERSION : FILE_GOOD;
 	return 0;
 }
 
-/* The good record with the highest sequence serves; both must be good to be FILE_GOOD. */
+/* The good record with the highest sequence serves; all else must be right to be FILE_GOOD. */
 static int examine_records(const struct file_context *context, struct examination *x)
 {
 	enum file_verdict verdicts[FILE_RECORD_COUNT];
 	struct file_record records[FILE_RECORD_COUNT];
+	bool newer = false;
 	int good = -1;
 
 	for (int i = 0; i < FILE_RECORD_COUNT; i++) {
@@ -75,19 +81,20 @@ static int examine_records(const struct file_context *context, struct examinatio
 
 		if (r < 0)
 			return r;
+		newer = newer || verdicts[i] == FILE_UNKNOWN_VERSION;
 		if (verdicts[i] == FILE_GOOD &&
 		    (good < 0 || records[i].sequence > records[good].sequence))
 			good = i;
 	}
-	if (good < 0) {
-		x->verdict = verdicts[0];
+	if (good < 0 || newer) { /* a newer version may mean something else by the older record */
+		x->verdict = newer ? FILE_UNKNOWN_VERSION : verdicts[0];
 		return 0;
 	}
 	x->good = good;
 	x->record = records[good];
-	x->verdict = verdicts[0] == verdicts[1] ? FILE_GOOD : FILE_BAD_RECORD;
-	if (!file_header_rest_is_zero(x->bytes))
-		x->verdict = FILE_BAD_HEADER;
+	x->verdict = verdicts[0] == verdicts[1] && file_header_rest_is_zero(x->bytes)
+			     ? FILE_GOOD
+			     : FILE_BAD_RECORD;
 	return 0;
 }
 
@@ -163,14 +170,24 @@ static int seal(const struct file_context *context, const struct file_record *re
 	return record_mac(context, record->nonce, bytes, bytes + FILE_RECORD_MAC_AT);
 }
 
-/* Give the file its second record back; failing to is no reason to refuse the file. */
+/*
+ * All of the header but the record that serves, anew; failing to is no reason
+ * to refuse the file. That record is not written, so nothing can tear it.
+ */
 static void repair(const struct file_context *context, int fd, uint64_t ino,
 		   const struct examination *x)
 {
-	unsigned bad = x->good == 0 ? 1 : 0;
-	int r = sysio_pwrite_all(context->sys, fd, x->bytes + file_record_at((unsigned)x->good),
-				 FILE_RECORD_LEN, file_record_at(bad));
+	const size_t good = file_record_at((unsigned)x->good);
+	const size_t after = good + FILE_RECORD_LEN;
+	uint8_t header[FILE_HEADER_LEN] = { 0 };
+	int r;
 
+	for (unsigned i = 0; i < FILE_RECORD_COUNT; i++)
+		memcpy(header + file_record_at(i), x->bytes + good, FILE_RECORD_LEN);
+	r = sysio_pwrite_all(context->sys, fd, header, good, 0);
+	if (r == 0)
+		r = sysio_pwrite_all(context->sys, fd, header + after, FILE_HEADER_LEN - after,
+				     after);
 	if (r == 0)
 		file_raise(context, FILE_EVENT_RECORD_REPAIRED, ino);
 	else
@@ -261,7 +278,7 @@ const char *file_verdict_text(enum file_verdict verdict)
 		[FILE_BAD_LENGTH] = "damaged length: no file of this format has it",
 		[FILE_NO_HEADER] = "header missing: all zero, but data follows",
 		[FILE_BAD_HEADER] = "header damaged: no usable record",
-		[FILE_BAD_RECORD] = "one header record damaged, the other serves",
+		[FILE_BAD_RECORD] = "header damaged in part: one good record serves",
 		[FILE_FOREIGN_VOLUME] = "belongs to another volume (key domain)",
 		[FILE_FOREIGN_DEK] = "encrypted under another DEK",
 		[FILE_UNKNOWN_VERSION] = "made by a newer version",

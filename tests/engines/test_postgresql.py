@@ -84,7 +84,7 @@ def test_life_with_remounts(start):
     figures = "SELECT count(*), sum(length(body)), sum(n) FROM t"
     before = pg.query(*statements, figures)
     for _ in range(2):
-        pg.stop(signal.SIGTERM)
+        pg.stop(signal.SIGTERM, pg.log)
         v.remount()
         pg.start()
         assert pg.query(figures) == before

@@ -70,15 +70,20 @@ class Server:
             wait_for(lambda pid=child: process_is_gone(pid), "a killed server's child to be gone")
         self.process = None
 
-    def stop(self, sig):
+    def stop(self, sig, log):
+        """Ask it to end, and wait; it must end well."""
         self.process.send_signal(sig)
         code = self.process.wait(120)
         self.process = None
-        return code
+        assert code == 0, self._ended(code, log)
+
+    @staticmethod
+    def _ended(code, log):
+        return f"the server ended with {code}: {Path(log).read_text(errors='replace')[-3000:]}"
 
     def _await_start(self, connect, log):
         def ready():
-            assert self.process.poll() is None, Path(log).read_text(errors="replace")[-3000:]
+            assert self.process.poll() is None, self._ended(self.process.returncode, log)
             try:
                 connect().close()
                 return True
@@ -208,7 +213,7 @@ class PostgreSQL(Server):
                           "(SELECT sum(bbalance) FROM pgbench_branches), "
                           "(SELECT sum(tbalance) FROM pgbench_tellers)")
         assert len(set(sums[0])) == 1  # pgbench's own invariant
-        assert self.stop(signal.SIGINT) == 0
+        self.stop(signal.SIGINT, self.log)
         checked = run(*as_user(self.user), PG_BIN / "pg_checksums", "--check", "-D", self.data)
         assert "Bad checksums:  0" in checked.stdout
 
@@ -280,7 +285,7 @@ class MariaDB(Server):
                 cursor.execute(f"CHECK TABLE {table} EXTENDED")
                 verdicts = [row[3] for row in cursor.fetchall() if row[2] == "status"]
                 assert verdicts == ["OK"], (table, verdicts)
-        assert self.stop(signal.SIGTERM) == 0
+        self.stop(signal.SIGTERM, self.log)
         log = self.log.read_text(errors="replace")
         assert "corrupt" not in log.lower(), log[-3000:]
 

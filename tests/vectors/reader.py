@@ -223,8 +223,6 @@ class Volume:
         return b"".join(parts)[:size]
 
     def file_key(self, path, header):
-        gaps = header[512:2048] + header[2560:]
-        require(is_zero(gaps), f"{path}: reserved bytes of the header are not zero.")
         records = [header[:512], header[2048:2560]]
         good = [record for record in records if self.is_good(path, record)]
         require(good, f"{path}: no record of the header is good.")
@@ -234,14 +232,15 @@ class Volume:
         return key
 
     def is_good(self, path, record):
-        if record[:8] != b"TDEFSFIL" or number(record, 8, 4) != 1:
+        if record[:8] != b"TDEFSFIL":
             return False
         if record[16:32] != self.domain or record[32:48] != self.dek_id:
             return False
         key = derive(self.dek, record[48:80], b"tdefs file-header v1", 32)
         if not hmac.compare_digest(hmac.digest(key, record[:480], "sha256"), record[480:]):
             return False
-        require(number(record, 12, 4) == 0, f"{path}: the header has unknown incompatible features.")
+        known = number(record, 8, 4) == 1 and number(record, 12, 4) == 0
+        require(known, f"{path}: the header has an unknown version or unknown incompatible features.")
         require(is_zero(record[88:480]), f"{path}: reserved bytes of the header are not zero.")
         return True
 
