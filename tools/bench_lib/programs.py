@@ -9,13 +9,19 @@ def without_paths(text):
     return re.sub(r"(?:/[\w.+-]+){2,}", "PATH", text)
 
 
+def what_it_said(stderr):
+    """The line that names the error, else the last."""
+    lines = [line for line in stderr.splitlines() if line.strip()]
+    named = [line for line in lines if re.search("error|fatal", line, re.IGNORECASE)]
+    return (named or lines or [""])[-1]
+
+
 def measured(*command):
     """Run a program for as long as it takes; its standard output."""
     result = subprocess.run([str(c) for c in command], capture_output=True, text=True, cwd="/",
                             stdin=subprocess.DEVNULL, check=False)
     if result.returncode != 0:
-        said = [line for line in result.stderr.splitlines() if line.strip()]
-        raise RuntimeError(said[-1] if said else f"exit status {result.returncode}")
+        raise RuntimeError(what_it_said(result.stderr) or f"exit status {result.returncode}")
     return result.stdout
 
 

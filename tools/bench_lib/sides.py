@@ -12,6 +12,16 @@ OURS = {"tdefs": "write-through", "tdefs-writeback": "writeback"}
 PEERS = ("gocryptfs", "securefs")
 
 
+def for_each_file(top, do):
+    for path in top.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            fd = os.open(path, os.O_RDONLY)
+            try:
+                do(fd)
+            finally:
+                os.close(fd)
+
+
 class Plain:
     """The backing directory itself."""
 
@@ -26,6 +36,14 @@ class Plain:
 
     def close(self):
         pass
+
+    def settle(self):
+        """Put everything on disk, the mount's files one by one, and drop it from the cache."""
+        os.sync()
+        for_each_file(self.root, os.fsync)
+        os.sync()
+        for top in dict.fromkeys([self.root, self.backing]):
+            for_each_file(top, lambda fd: os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED))
 
 
 class Tdefs(Plain):
@@ -46,7 +64,7 @@ class Peer(Plain):
     COMMANDS = {
         "gocryptfs": ("gocryptfs -init -q -scryptn 10 -passfile {key} {backing}",
                       "gocryptfs -fg -q -nosyslog -allow_other -passfile {key} {backing} {root}"),
-        "securefs": ("securefs create --keyfile {key} {backing}",
+        "securefs": ("securefs create -r 1 --keyfile {key} {backing}",
                      "securefs mount --keyfile {key} -o allow_other {backing} {root}"),
     }
     process = None

@@ -3,7 +3,7 @@
 Suites: what is measured on a side, and in which state of it.
 
 Each suite has `rows` {name: (unit, ...)}, `needs` {program: Debian package}, `modules` likewise,
-prepare(side), which may take its time, and measure(side, row), which returns one figure.
+set_up(data, work), once, prepare(side), and measure(side, row), which returns one figure.
 """
 
 import contextlib
@@ -41,6 +41,9 @@ class Fio:
     def __init__(self, options):
         self.size, self.seconds = options.size, max(1, options.seconds // 2)
 
+    def set_up(self, data, work):
+        pass
+
     def prepare(self, side):
         (side.root / "fio").mkdir()
         self._fio(side.root / "fio/data", self.rows["write 1M"][1])
@@ -49,11 +52,11 @@ class Fio:
         unit, how = self.rows[row]
         path = side.root / "fio" / ("new" if row == "write 1M" else "data")
         (side.root / "fio/new").unlink(missing_ok=True)
-        self._settle(side)
+        side.settle()
         try:
             done = self._fio(path, how)["read" if "read" in row else "write"]
         finally:
-            self._settle(side)
+            side.settle()
         return done["iops"] if unit == "IOPS" else done["bw_bytes"] / 2**20
 
     def _fio(self, path, how):
@@ -62,19 +65,6 @@ class Fio:
                        "--ioengine=psync", "--thread", "--group_reporting", "--fallocate=none",
                        "--output-format=json", *how.split())
         return json.loads(out[out.index("{"):])["jobs"][0]
-
-    @staticmethod
-    def _settle(side):
-        """Sync every file of the side, the mount's first, and drop its pages from the cache."""
-        for top in dict.fromkeys([side.root, side.backing]):
-            for path in (p for p in top.rglob("*") if p.is_file()):
-                fd = os.open(path, os.O_RDONLY)
-                try:
-                    os.fsync(fd)
-                    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-                finally:
-                    os.close(fd)
-        os.sync()
 
 
 class Postgres(PostgreSQL):
@@ -90,7 +80,7 @@ class Postgres(PostgreSQL):
 
 
 class Maria(MariaDB):
-    rows_per_table = 1
+    table_size = 1
 
     def _spawn(self, command, log):
         super()._spawn([*command, "--innodb-buffer-pool-size=128M", "--innodb-log-file-size=96M"],
@@ -98,51 +88,79 @@ class Maria(MariaDB):
 
     def _sysbench(self, test="oltp_read_write"):
         return [test, *super()._sysbench()[1:], "--tables=4", f"--threads={CLIENTS}",
-                f"--table-size={self.rows_per_table}"]
+                f"--table-size={self.table_size}"]
 
     def sysbench(self, test, *args):
         return measured("sysbench", *self._sysbench(test), *args)
 
 
-@contextlib.contextmanager
-def running(engine, sig):
-    """A server for the length of a block; killed if the block fails."""
-    try:
-        if engine.process is None:
-            engine.start()
-        yield engine
-        engine.stop(sig)
-    finally:
-        engine.kill()
+class ServerSuite:
+    """
+    One cluster is made on the plain file system and copied to every side; one server serves the
+    copies, one at a time. (On securefs no cluster could be made: whatever its users create belongs
+    to root, and initdb refuses that.)
+    """
+
+    def set_up(self, data, work):
+        place = data / f"{self.name}-cluster"
+        place.mkdir()
+        self.server = self.make_server(place / "data", work / self.name)
+        with self._stopped_after():
+            self.server.create()
+            self.fill()
+        self.cluster = place / "data"
+
+    def fill(self):
+        pass
+
+    def prepare(self, side):
+        (side.root / self.name).mkdir()
+        measured("cp", "-a", "--reflink=never", self.cluster, side.root / self.name)
+        side.settle()
+
+    @contextlib.contextmanager
+    def running_on(self, side):
+        self.server.data = side.root / self.name / "data"
+        with self._stopped_after():
+            self.server.start()
+            yield self.server
+
+    @contextlib.contextmanager
+    def _stopped_after(self):
+        try:
+            yield
+            self.server.process.send_signal(self.stop_signal)
+            code = self.server.process.wait()
+            if code != 0:
+                raise RuntimeError(f"the server ended with {code}")
+        finally:
+            self.server.kill()
 
 
-class Pgbench:
+class Pgbench(ServerSuite):
     name = "pgbench"
     needs = {str(PG_BIN / "pgbench"): "postgresql-15"}
     modules = {"psycopg2": "python3-psycopg2"}
     rows = {"load": ("s",), "read-write": ("tps",), "read-only": ("tps",)}
+    make_server, stop_signal = Postgres, signal.SIGINT
 
     def __init__(self, options):
-        self.scale, self.seconds, self.servers = options.scale, options.seconds, {}
-
-    def prepare(self, side):
-        (side.root / "pgbench").mkdir()
-        server = Postgres(side.root / "pgbench/data", side.work / "pgbench")
-        self.servers[side] = server
-        try:
-            server.create()
-            server.stop(signal.SIGINT)
-        finally:
-            server.kill()
+        self.scale, self.seconds = options.scale, options.seconds
+        self.loaded = set()
 
     def measure(self, side, row):
-        with running(self.servers[side], signal.SIGINT) as server:
+        if row != "load" and side not in self.loaded:
+            raise RuntimeError("was not loaded")
+        with self.running_on(side) as server:
             if row == "load":
-                return self._load(server)
+                self.loaded.discard(side)
+                seconds = self._load(server)
+                self.loaded.add(side)
+                return seconds
             if row == "read-write":
-                return self._transactions(server, [], ["CHECKPOINT"])
+                return self._transactions(server, [], "CHECKPOINT")
             server.query("VACUUM ANALYZE", "CHECKPOINT")
-            return self._transactions(server, ["-S"], [])
+            return self._transactions(server, ["-S"])
 
     def _load(self, server):
         server.pgbench("-i", "-I", "d")
@@ -152,40 +170,31 @@ class Pgbench:
         server.pgbench("-i", "-I", "tgvp", "-q", "-s", self.scale)
         return time.monotonic() - start
 
-    def _transactions(self, server, script, then):
-        """Transactions a second, after a warm-up of the same and the statements `then`."""
+    def _transactions(self, server, script, *after_warm_up):
         command = [*script, "-n", "-c", CLIENTS, "-j", JOBS, "-T"]
         server.pgbench(*command, max(1, self.seconds // 4))
-        server.query("SELECT 1", *then)
+        server.query("SELECT 1", *after_warm_up)
         os.sync()
         return float(re.search(r"tps = ([\d.]+)", server.pgbench(*command, self.seconds))[1])
 
 
-class Sysbench:
+class Sysbench(ServerSuite):
     name = "sysbench"
     needs = {"sysbench": "sysbench", "mariadbd": "mariadb-server"}
     modules = {"pymysql": "python3-pymysql"}
     rows = {"oltp_read_write": ("tps",), "oltp_read_only": ("tps",)}
+    make_server, stop_signal = Maria, signal.SIGTERM
 
     def __init__(self, options):
-        self.rows_per_table, self.seconds = 10_000 * options.scale, options.seconds
-        self.servers = {}
+        self.table_size, self.seconds = 10_000 * options.scale, options.seconds
 
-    def prepare(self, side):
-        (side.root / "sysbench").mkdir()
-        server = Maria(side.root / "sysbench/data", side.work / "sysbench")
-        self.servers[side] = server
-        try:
-            server.create()
-            server.sysbench("oltp_read_write", "cleanup")
-            server.rows_per_table = self.rows_per_table
-            server.sysbench("oltp_read_write", "prepare")
-            server.stop(signal.SIGTERM)
-        finally:
-            server.kill()
+    def fill(self):
+        self.server.sysbench("oltp_read_write", "cleanup")
+        self.server.table_size = self.table_size
+        self.server.sysbench("oltp_read_write", "prepare")
 
     def measure(self, side, row):
-        with running(self.servers[side], signal.SIGTERM) as server:
+        with self.running_on(side) as server:
             server.sysbench(row, f"--time={max(1, self.seconds // 4)}", "run")
             os.sync()
             out = server.sysbench(row, f"--time={self.seconds}", "run")
