@@ -29,11 +29,11 @@
 #include "tdefs/sysio.h"
 
 enum file_event {
-	FILE_EVENT_HEADER_DAMAGED,   /* no record of the header is usable; refused */
-	FILE_EVENT_HEADER_MISSING,   /* header all zero, but data after it; refused */
-	FILE_EVENT_RECORD_REPAIRED,  /* damage around a good record was written anew */
-	FILE_EVENT_LENGTH_DAMAGED,   /* no size has this length */
-	FILE_EVENT_ERROR_LATCHED,    /* held for the next fsync: a write the kernel pushed failed */
+	FILE_EVENT_HEADER_DAMAGED,  /* no record of the header is usable; refused */
+	FILE_EVENT_HEADER_MISSING,  /* header all zero, but data after it; refused */
+	FILE_EVENT_RECORD_REPAIRED, /* damage around a good record was written anew */
+	FILE_EVENT_LENGTH_DAMAGED,  /* no size has this length */
+	FILE_EVENT_ERROR_LATCHED, /* an error that nobody was told of is held for the next fsync */
 	FILE_EVENT_ABSOLUTE_SYMLINK, /* a symbolic link leads out of the volume */
 };
 

@@ -10,5 +10,6 @@
  *  4  store.settle_lock    queue of closed files that are still dirty (settle.c)
  *  5  store.table_lock     node table: look-up counts, holds, handle hash (node.h)
  *  6  file.state_lock      a file's latched error and sync count (file_sync.c)
+ *     store.space_lock     count of files about to be forgotten (space.c)
  *     range_lock.lock, idtable.lock, the secret arena's lock: innermost
  */

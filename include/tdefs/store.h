@@ -103,13 +103,14 @@ int store_open_file(struct store *s, uint64_t node, int flags, uint64_t *ret_han
 void store_release_file(struct store *s, uint64_t handle);
 
 /*
- * Contents, of a node that is open; see file.h. A write that the kernel pushes
- * from its page cache (`pushed`) has nobody to tell: its error is latched.
+ * Contents, of a node that is open; see file.h. An error of a write goes to
+ * whoever asked: for pages that the kernel pushes that is the kernel, which
+ * tells it to the next fsync or close of the file by itself.
  */
 ssize_t store_read(struct store *s, uint64_t node, struct file_room room, size_t len, uint64_t off,
 		   const uint8_t **ret_data) WARN_UNUSED;
 ssize_t store_write(struct store *s, uint64_t node, struct file_room room, const uint8_t *data,
-		    size_t len, uint64_t off, bool pushed) WARN_UNUSED;
+		    size_t len, uint64_t off) WARN_UNUSED;
 int store_allocate(struct store *s, uint64_t node, int mode, uint64_t off,
 		   uint64_t len) WARN_UNUSED;
 /* Holes are exact while nobody has the file open for writing; else all of it is data. */

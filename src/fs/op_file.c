@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Operations on open files. */
 #include <errno.h>
+#include <fcntl.h>
 
 #include "fs_internal.h"
 
@@ -56,14 +57,27 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 		fuse_reply_buf(req, (const char *)data, (size_t)n);
 }
 
+/*
+ * The kernel follows a synchronous write by FSYNC, but not an asynchronous
+ * direct one (libaio, io_uring): there the flag is the only trace. Which of the
+ * two this is does not show, so that a synchronous direct write is synced twice.
+ */
+static bool must_sync(const struct fuse_file_info *fi)
+{
+	return !fi->writepage && fi->flags & O_DIRECT && fi->flags & O_DSYNC;
+}
+
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
 	      struct fuse_file_info *fi)
 {
-	ssize_t n = store_write(store_of(req), ino, fs_room(), (const uint8_t *)buf, size,
-				(uint64_t)off, fi->writepage);
+	struct store *s = store_of(req);
+	ssize_t n = store_write(s, ino, fs_room(), (const uint8_t *)buf, size, (uint64_t)off);
+	int r = 0;
 
-	if (n < 0)
-		fs_reply_status(req, (int)n);
+	if (n >= 0 && must_sync(fi))
+		r = store_sync(s, ino, (fi->flags & O_SYNC) != O_SYNC);
+	if (n < 0 || r < 0)
+		fs_reply_status(req, n < 0 ? (int)n : r);
 	else
 		fuse_reply_write(req, (size_t)n);
 }

@@ -75,6 +75,8 @@ void file_close(struct file *f)
 		IGNORE_RESULT(
 			f->context->sys->close(f->fd),
 			"Linux frees the descriptor; write-back errors are fsync's to report");
+	if (f->error) /* it goes with the file: nobody can ask any more */
+		counter_add(f->context->counters, COUNTER_ERRORS_RELEASED, 1);
 	secret_free(f->key);
 	range_lock_destroy(&f->ranges);
 	pthread_mutex_destroy(&f->state_lock);

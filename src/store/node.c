@@ -13,13 +13,14 @@ struct node *node_of(struct store *s, uint64_t id)
 	return idtable_get(s->nodes, id);
 }
 
-static void node_free(struct node *n)
+static void node_free(struct store *s, struct node *n)
 {
 	if (!n)
 		return;
 	file_close(n->file); /* open only when the whole table goes */
 	if (n->path_fd >= 0)
 		close(n->path_fd);
+	space_expect(s, n, false);
 	pthread_mutex_destroy(&n->lock);
 	free(n);
 }
@@ -40,10 +41,15 @@ static int node_new(struct store *s, const struct stat *st, const union node_han
 	n->handle = *handle;
 	r = idtable_add(s->nodes, n, &n->id, &n->generation);
 	if (r < 0) {
-		node_free(n);
+		node_free(s, n);
 		return r;
 	}
 	HASH_ADD(hh, s->by_handle, handle, sizeof(n->handle), n);
+	if (!n->hh.tbl) { /* see HASH_NONFATAL_OOM */
+		idtable_remove(s->nodes, n->id);
+		node_free(s, n);
+		return -ENOMEM;
+	}
 	*ret_node = n;
 	return 0;
 }
@@ -66,7 +72,7 @@ void node_forget(struct store *s, struct node *n, uint64_t nlookup)
 	n->nlookup -= nlookup < n->nlookup ? nlookup : n->nlookup;
 	unused = take_if_unused(s, n);
 	pthread_mutex_unlock(&s->table_lock);
-	node_free(unused);
+	node_free(s, unused);
 }
 
 void node_hold(struct store *s, struct node *n)
@@ -83,7 +89,7 @@ void node_unhold(struct store *s, struct node *n)
 	n->holds--;
 	unused = take_if_unused(s, n);
 	pthread_mutex_unlock(&s->table_lock);
-	node_free(unused);
+	node_free(s, unused);
 }
 
 /* Zeros fill the room after the handle: it is the hash's key. */
@@ -162,6 +168,30 @@ static int find_or_make(struct store *s, const union node_handle *handle, struct
 	return 0;
 }
 
+/*
+ * A rename between stat and handle pairs one file's attributes with another's
+ * handle: -ESTALE, and the kernel looks up again. A node that is known shows it
+ * by its number; for a new one the attributes must be the same twice.
+ */
+static int check_same(struct store *s, int dirfd, const char *name, int empty_path,
+		      const union node_handle *handle, const struct stat *st)
+{
+	struct stat again;
+	int r;
+
+	{
+		LOCK_SCOPE(&s->table_lock);
+		const struct node *n = find(s, handle);
+
+		if (n)
+			return n->ino == st->st_ino ? 0 : -ESTALE;
+	}
+	r = store_sys(s)->fstatat(dirfd, name, &again, AT_SYMLINK_NOFOLLOW | empty_path);
+	if (r < 0)
+		return r;
+	return again.st_ino == st->st_ino && again.st_mode == st->st_mode ? 0 : -ESTALE;
+}
+
 static int lookup_at(struct store *s, int dirfd, const char *name, int empty_path,
 		     struct entry *ret_entry)
 {
@@ -176,6 +206,8 @@ static int lookup_at(struct store *s, int dirfd, const char *name, int empty_pat
 	if (e.st.st_dev != s->dev)
 		return -EXDEV;
 	r = get_handle(s, dirfd, name, empty_path, &handle);
+	if (r == 0)
+		r = check_same(s, dirfd, name, empty_path, &handle, &e.st);
 	if (r < 0)
 		return r;
 	r = find_or_make(s, &handle, &e);
@@ -229,8 +261,7 @@ static int open_path(struct store *s, struct node *n)
 {
 	int fd;
 
-	/* A regular file has a descriptor while it is open; else its space is to be free at once. */
-	if (S_ISREG(n->type) || n->path_fd >= 0)
+	if (n->path_fd >= 0)
 		return 0;
 	fd = store_sys(s)->open_by_handle_at(s->options.root_fd, &n->handle.fh,
 					     O_PATH | O_NOFOLLOW);
@@ -287,6 +318,7 @@ void node_after_unlink(struct store *s, struct node *n)
 	/* Kept for what it had not written: nobody will ever ask for it now. */
 	if (n->unlinked && n->file && n->opens == 0)
 		closed = node_file_close(s, n);
+	space_expect(s, n, n->unlinked && S_ISREG(n->type) && !n->file);
 	pthread_mutex_unlock(&n->lock);
 	if (closed)
 		node_unhold(s, n);
@@ -320,7 +352,7 @@ void node_table_release(struct store *s)
 			handle_free(s, id);
 	HASH_ITER (hh, s->by_handle, n, next) {
 		HASH_DELETE(hh, s->by_handle, n);
-		node_free(n);
+		node_free(s, n);
 	}
 	idtable_free(s->nodes);
 	idtable_free(s->handles);

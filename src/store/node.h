@@ -14,6 +14,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#define HASH_NONFATAL_OOM 1 /* else uthash calls exit(3) */
 #include <uthash.h>
 
 #include "tdefs/idtable.h"
@@ -46,7 +47,8 @@ struct node {
 	bool unlinked;		  /* its last name is gone */
 	bool read_only;		  /* `file` could be opened for reading only */
 	unsigned unlinking;	  /* unlinks and renames under way that may take its last name */
-	int path_fd;		  /* O_PATH of what is not a regular file, near its end; else -1 */
+	int path_fd;		  /* O_PATH of what loses, or has lost, its last name; else -1 */
+	bool space_expected;	  /* counted in store.space_expected */
 
 	/* guarded by store.settle_lock */
 	struct node *settle_next;
@@ -78,8 +80,13 @@ struct store {
 	pthread_cond_t settle_wake;
 	pthread_t settle_thread;
 	struct node *settle_oldest, *settle_newest;
-	size_t settle_count;
+	size_t settle_count, settle_most;
 	bool settle_stop;
+
+	pthread_mutex_t space_lock; /* rank: locks.h */
+	pthread_cond_t space_back;
+	unsigned
+		space_expected; /* nodes of regular files without a name, not open, not forgotten */
 };
 
 static inline const struct sysio *store_sys(const struct store *s)
@@ -148,6 +155,13 @@ void node_file_put(struct store *s, struct node *n, bool writing);
 /* Close it. Under node.lock; true: the caller drops the hold it had. */
 bool node_file_close(struct store *s, struct node *n);
 
+/* Under node.lock: whether the space of `n` comes back when the kernel forgets it (space.c). */
+void space_expect(struct store *s, struct node *n, bool expected);
+/* Wait until what is expected has come back, or too long; false: nothing was. */
+bool space_wait(struct store *s);
+void space_init(struct store *s);
+void space_release(struct store *s);
+
 /*
  * Files that were closed with something not yet safe (settle.c). The queue
  * holds its nodes.
@@ -155,5 +169,7 @@ bool node_file_close(struct store *s, struct node *n);
 int settle_start(struct store *s) WARN_UNUSED;
 void settle_stop(struct store *s);
 void settle_queue(struct store *s, struct node *n);
+/* So many wait that their descriptors may be missed elsewhere. */
+bool settle_is_full(struct store *s);
 
 #endif

@@ -41,6 +41,7 @@ static int open_file(struct store *s, struct node *n, int fd, bool discard)
 		return r;
 	}
 	n->read_only = read_only;
+	space_expect(s, n, false);
 	node_hold(s, n);
 	atomic_fetch_add(&s->open_files, 1);
 	return 0;
@@ -77,6 +78,7 @@ int node_file_get(struct store *s, struct node *n, int fd, bool writing, bool di
 bool node_file_close(struct store *s, struct node *n)
 {
 	file_close(TAKE_PTR(n->file));
+	space_expect(s, n, n->unlinked);
 	atomic_fetch_sub(&s->open_files, 1);
 	return true;
 }
@@ -88,6 +90,11 @@ static bool last_close(struct store *s, struct node *n)
 
 	file_last_close(n->file);
 	rest = n->unlinked ? FILE_CLEAN : file_rest(n->file);
+	if (rest == FILE_DIRTY &&
+	    settle_is_full(s)) { /* descriptors run out: whoever closes waits */
+		file_settle(n->file);
+		rest = file_rest(n->file);
+	}
 	if (rest == FILE_DIRTY)
 		settle_queue(s, n);
 	if (rest != FILE_CLEAN)

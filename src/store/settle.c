@@ -6,6 +6,7 @@
  * error is then latched and the file stays, for its next fsync to report.
  */
 #include <errno.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "node.h"
@@ -40,6 +41,13 @@ void settle_queue(struct store *s, struct node *n)
 	pthread_cond_signal(&s->settle_wake);
 }
 
+bool settle_is_full(struct store *s)
+{
+	LOCK_SCOPE(&s->settle_lock);
+
+	return s->settle_count > 2 * s->settle_most;
+}
+
 /* Wait until the oldest is due, under settle_lock; false when the store closes. */
 static bool wait_until_due(struct store *s)
 {
@@ -52,7 +60,7 @@ static bool wait_until_due(struct store *s)
 			continue;
 		}
 		at = s->settle_oldest->settle_at_ms;
-		if (s->settle_count > SETTLE_MOST || at <= now_ms())
+		if (s->settle_count > s->settle_most || at <= now_ms())
 			return true;
 		until = (struct timespec){ at / 1000, at % 1000 * 1000000 };
 		pthread_cond_timedwait(&s->settle_wake, &s->settle_lock, &until);
@@ -106,7 +114,11 @@ static void *settle_loop(void *arg)
 int settle_start(struct store *s)
 {
 	pthread_condattr_t attr;
+	struct rlimit limit;
 
+	s->settle_most = SETTLE_MOST;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / 8 < SETTLE_MOST)
+		s->settle_most = limit.rlim_cur / 8;
 	pthread_mutex_init(&s->settle_lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

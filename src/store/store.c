@@ -11,6 +11,7 @@
 static void store_free(struct store *s)
 {
 	node_table_release(s);
+	space_release(s);
 	if (s->proc_fd >= 0)
 		close(s->proc_fd);
 	free(s);
@@ -40,6 +41,7 @@ int store_open(const struct store_options *options, struct store **ret_store)
 		return -ENOMEM;
 	s->options = *options;
 	s->proc_fd = -1;
+	space_init(s);
 	r = store_init(s);
 	if (r < 0) {
 		store_free(s);
@@ -88,22 +90,28 @@ ssize_t store_read(struct store *s, uint64_t node, struct file_room room, size_t
 }
 
 ssize_t store_write(struct store *s, uint64_t node, struct file_room room, const uint8_t *data,
-		    size_t len, uint64_t off, bool pushed)
+		    size_t len, uint64_t off)
 {
 	struct file *f = node_of(s, node)->file;
 	ssize_t n = file_write(f, room, data, len, off);
 
+	if (n == -ENOSPC && space_wait(s))
+		n = file_write(f, room, data, len, off);
+
 	counter_add(s->options.files.counters, COUNTER_WRITES, 1);
 	if (n > 0)
 		counter_add(s->options.files.counters, COUNTER_WRITTEN_BYTES, (uint64_t)n);
-	else if (pushed && n < 0)
-		file_latch(f, (int)n);
 	return n;
 }
 
 int store_allocate(struct store *s, uint64_t node, int mode, uint64_t off, uint64_t len)
 {
-	return file_allocate(node_of(s, node)->file, mode, off, len);
+	struct file *f = node_of(s, node)->file;
+	int r = file_allocate(f, mode, off, len);
+
+	if (r == -ENOSPC && space_wait(s))
+		r = file_allocate(f, mode, off, len);
+	return r;
 }
 
 off_t store_seek(struct store *s, uint64_t node, uint64_t off, int whence)

@@ -81,7 +81,7 @@ struct entry create(uint64_t parent, const char *name, uint64_t *handle)
 void write_text(uint64_t node, const char *text, uint64_t off)
 {
 	assert_int_equal(store_write(store, node, kit_room(), (const uint8_t *)text, strlen(text),
-				     off, false),
+				     off),
 			 strlen(text));
 }
 

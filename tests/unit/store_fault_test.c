@@ -243,8 +243,8 @@ static void *make_and_remove(void *arg)
 		uint64_t h;
 
 		if (store_create(store, &self, STORE_ROOT_NODE, name, 0600, O_RDWR, &e, &h) == 0) {
-			if (store_write(store, e.node, kit_room(), (const uint8_t *)name, 2, 0,
-					false) != 2)
+			if (store_write(store, e.node, kit_room(), (const uint8_t *)name, 2, 0) !=
+			    2)
 				return arg;
 			store_release_file(store, h);
 			store_forget(store, e.node, 1);

@@ -129,10 +129,13 @@ static void unlinked_files_live_until_closed(void **state)
 	store_release_file(store, h);
 	assert_text(e.node, "still here!");
 	store_release_file(store, again);
-	assert_int_equal(open_files(), 0); /* and so its space is free */
-	assert_int_equal(store_getattr(store, e.node, &st), -ESTALE);
-	assert_int_equal(store_open_file(store, e.node, O_RDONLY, &h), -ESTALE);
-	store_forget(store, e.node, 1);
+	assert_int_equal(open_files(), 0);
+	/* Nobody has it open; who looked it up before the name went opens it still, as on ext4. */
+	assert_int_equal(store_getattr(store, e.node, &st), 0);
+	assert_int_equal(store_open_file(store, e.node, O_RDONLY, &h), 0);
+	assert_text(e.node, "still here!");
+	store_release_file(store, h);
+	store_forget(store, e.node, 1); /* and so its space is free */
 	assert_int_equal(nodes(), 1);
 }
 
@@ -152,7 +155,7 @@ static void unlinked_nodes_that_are_not_open_answer_too(void **state)
 	assert_int_equal(nodes(), 1);
 }
 
-/* With another name left, no descriptor is kept; and none for a file that nobody has open. */
+/* With another name left, no descriptor is kept. */
 static void a_name_that_is_not_the_last_keeps_nothing(void **state)
 {
 	struct entry e, second;
