@@ -26,7 +26,10 @@ int fs_mount(const struct fs_options *options, struct fs **ret_fs,
 /* Serve requests until the mount is gone. 0, or the error that ended it. */
 int fs_serve(struct fs *fs) WARN_UNUSED;
 
-/* Unmount if that has not happened; accepts NULL. Not while fs_serve() runs. */
+/*
+ * Unmount if that has not happened; after an error of fs_serve() the mount stays
+ * and answers ENOTCONN. Accepts NULL. Not while fs_serve() runs.
+ */
 void fs_free(struct fs *fs);
 
 /* Version of the libfuse that serves. */

@@ -17,6 +17,7 @@ struct fs {
 	struct store *store;
 	const struct settings *settings;
 	struct fuse_session *session;
+	bool failed; /* fs_serve() ended by an error of ours */
 };
 
 static inline struct fs *fs_of(fuse_req_t req)

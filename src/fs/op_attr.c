@@ -43,11 +43,16 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 			   time_to_set(to_set, FUSE_SET_ATTR_MTIME, FUSE_SET_ATTR_MTIME_NOW,
 				       attr->st_mtim) },
 	};
+	struct fuse_session *session = fs_of(req)->session;
 	struct stat st;
 	int r = store_setattr(store_of(req), ino, &change, &st);
 
 	(void)fi;
 	fs_reply_attr(req, r, &st);
+	/* A truncate that failed half-way may have left another size than the kernel remembers. */
+	if (r < 0 && change.size_set)
+		IGNORE_RESULT(fuse_lowlevel_notify_inval_inode(session, ino, -1, 0),
+			      "it may have forgotten the inode");
 }
 
 void op_readlink(fuse_req_t req, fuse_ino_t ino)

@@ -41,7 +41,11 @@ struct listing {
 	uint64_t handle;
 	char *buf;
 	size_t len, used;
+	uint64_t *looked_up; /* nodes that the entries count */
+	size_t nlooked_up;
 };
+
+#define DIRENTPLUS_MIN 152 /* FUSE_NAME_OFFSET_DIRENTPLUS: no entry is shorter */
 
 static bool add_plain(void *arg, const struct dir_name *name)
 {
@@ -75,6 +79,8 @@ static bool add_plus(void *arg, const struct dir_name *name)
 		return false;
 	}
 	l->used += n;
+	if (e.node)
+		l->looked_up[l->nlooked_up++] = e.node;
 	return true;
 }
 
@@ -85,14 +91,18 @@ static void list(fuse_req_t req, size_t size, off_t off, uint64_t handle,
 			     .store = store_of(req),
 			     .handle = handle,
 			     .buf = malloc(size),
-			     .len = size };
-	int r = l.buf ? store_readdir(l.store, handle, (uint64_t)off, add, &l) : -ENOMEM;
+			     .len = size,
+			     .looked_up = calloc(size / DIRENTPLUS_MIN + 1, sizeof(uint64_t)) };
+	int r = l.buf && l.looked_up ? store_readdir(l.store, handle, (uint64_t)off, add, &l)
+				     : -ENOMEM;
 
 	/* What was added has been looked up and must arrive; the error comes again. */
 	if (r < 0 && l.used == 0)
 		fs_reply_status(req, r);
-	else
-		fuse_reply_buf(req, l.buf, l.used);
+	else if (fuse_reply_buf(req, l.buf, l.used) < 0) /* the kernel counted none of them */
+		for (size_t i = 0; i < l.nlooked_up; i++)
+			store_forget(l.store, l.looked_up[i], 1);
+	free(l.looked_up);
 	free(l.buf);
 }
 

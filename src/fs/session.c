@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fs_internal.h"
@@ -73,8 +73,9 @@ struct file_room fs_room(void)
 
 static int start_thread(struct pool *pool);
 
-/* One request: false when the session is over. */
-static bool serve_one(struct pool *pool, struct fuse_buf *buf)
+enum served { SERVED, SESSION_OVER, NO_MEMORY };
+
+static enum served serve_one(struct pool *pool, struct fuse_buf *buf)
 {
 	int r;
 
@@ -83,14 +84,33 @@ static bool serve_one(struct pool *pool, struct fuse_buf *buf)
 	if (atomic_fetch_sub(&pool->idle, 1) == 1 && r > 0 && !fuse_session_exited(pool->session))
 		IGNORE_RESULT(start_thread(pool), "those that run will do, if more slowly");
 	if (r == -EINTR)
-		return true;
+		return SERVED;
+	if (r == -ENOMEM) /* for the buffer, at a thread's first request: none was taken yet */
+		return NO_MEMORY;
 	if (r <= 0) {
 		if (r < 0 && r != -ENODEV)
 			atomic_store(&pool->error, r);
-		return false;
+		return SESSION_OVER;
 	}
 	fuse_session_process_buf(pool->session, buf);
-	return !fuse_session_exited(pool->session);
+	return fuse_session_exited(pool->session) ? SESSION_OVER : SERVED;
+}
+
+/* Without memory a thread does no work: it ends, unless it is the only one; then it tries again. */
+static bool may_end(struct pool *pool)
+{
+	static const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
+
+	{
+		LOCK_SCOPE(&pool->lock);
+		if (pool->running > 1) {
+			pool->started--;
+			pool->running--;
+			return true;
+		}
+	}
+	nanosleep(&pause, NULL);
+	return false;
 }
 
 static void thread_ended(struct pool *pool)
@@ -100,40 +120,73 @@ static void thread_ended(struct pool *pool)
 	pthread_cond_signal(&pool->ended);
 }
 
+struct thread_start {
+	struct pool *pool;
+	struct file_room room;
+};
+
+static void release_buffers(struct fuse_buf *buf, struct file_room room)
+{
+	if (buf->mem) /* libfuse allocated it, it is ours, and it held plaintext */
+		explicit_bzero(buf->mem, malloc_usable_size(buf->mem));
+	free(buf->mem);
+	explicit_bzero(room.bytes, room.len);
+	free(room.bytes);
+}
+
 static void *request_thread(void *arg)
 {
-	struct pool *pool = arg;
+	const struct thread_start start = *(struct thread_start *)arg;
 	struct fuse_buf buf = { 0 };
-	void *room =
-		mmap(NULL, ROOM_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	enum served served;
+	bool spare = false;
 
-	if (room != MAP_FAILED) {
-		thread_room = (struct file_room){ room, ROOM_LEN };
-		while (serve_one(pool, &buf))
-			;
-		explicit_bzero(room, ROOM_LEN);
-		munmap(room, ROOM_LEN);
-	} else
-		atomic_store(&pool->error, -ENOMEM);
-	fuse_session_exit(pool->session);
-	if (buf.mem) /* libfuse allocated it, it is ours, and it held plaintext */
-		explicit_bzero(buf.mem, malloc_usable_size(buf.mem));
-	free(buf.mem);
-	thread_ended(pool);
+	free(arg);
+	thread_room = start.room;
+	do {
+		served = serve_one(start.pool, &buf);
+		spare = served == NO_MEMORY && may_end(start.pool);
+	} while (served != SESSION_OVER && !spare);
+	release_buffers(&buf, start.room);
+	if (spare)
+		return NULL;
+	fuse_session_exit(start.pool->session);
+	thread_ended(start.pool);
 	return NULL;
 }
 
+static struct thread_start *thread_start_new(struct pool *pool)
+{
+	struct thread_start *start = malloc(sizeof(*start));
+
+	if (!start)
+		return NULL;
+	*start = (struct thread_start){ pool, { malloc(ROOM_LEN), ROOM_LEN } };
+	if (start->room.bytes)
+		return start;
+	free(start);
+	return NULL;
+}
+
+/* Its room is there before it starts, so that nothing it lacks can end the session. */
 static int start_thread(struct pool *pool)
 {
+	struct thread_start *start;
 	pthread_t thread;
 	int r;
 	LOCK_SCOPE(&pool->lock);
 
 	if (pool->started == pool->max)
 		return 0;
-	r = pthread_create(&thread, NULL, request_thread, pool);
-	if (r != 0)
-		return -r;
+	start = thread_start_new(pool);
+	if (!start)
+		return -ENOMEM;
+	r = -pthread_create(&thread, NULL, request_thread, start);
+	if (r < 0) {
+		free(start->room.bytes);
+		free(start);
+		return r;
+	}
 	pthread_detach(thread);
 	pool->started++;
 	pool->running++;
@@ -154,7 +207,10 @@ int fs_serve(struct fs *fs)
 	pthread_mutex_unlock(&pool.lock);
 	pthread_cond_destroy(&pool.ended);
 	pthread_mutex_destroy(&pool.lock);
-	return r < 0 ? r : atomic_load(&pool.error);
+	if (r == 0)
+		r = atomic_load(&pool.error);
+	fs->failed = r < 0;
+	return r;
 }
 
 __attribute__((format(printf, 2, 0))) static void log_library(enum fuse_log_level level,
@@ -218,7 +274,12 @@ void fs_free(struct fs *fs)
 {
 	if (!fs)
 		return;
-	fuse_session_unmount(fs->session);
+	/*
+	 * After an error of ours the mount stays, dead: a bare directory in its
+	 * place would let an engine go on, in plaintext.
+	 */
+	if (!fs->failed)
+		fuse_session_unmount(fs->session);
 	fuse_session_destroy(fs->session);
 	free(fs);
 }
