@@ -87,6 +87,8 @@ int file_clean_tail(struct file *f) WARN_UNUSED;
  * 16, whose last block is the last block now. Range: end.
  */
 int file_cut_tail(struct file *f, uint64_t size) WARN_UNUSED;
+/* An extension failed half-way: back to the length of the old `size`, so that it stands. Range: end. */
+void file_roll_back(struct file *f, uint64_t size);
 /* Set the backing length to that of `size`, keeping reservations past the end. Range: end. */
 int file_set_length(struct file *f, uint64_t size) WARN_UNUSED;
 

@@ -34,14 +34,18 @@ int file_set_length(struct file *f, uint64_t size)
 /* To a larger size, nothing written: the new bytes are a hole. Range: end. */
 static int grow(struct file *f, uint64_t size)
 {
+	uint64_t old = atomic_load(&f->size);
 	int r = file_need_key(f);
 
 	if (r == 0)
 		r = file_clean_tail(f);
-	if (r == 0)
-		r = file_set_length(f, size);
 	if (r < 0)
 		return r;
+	r = file_set_length(f, size);
+	if (r < 0) {
+		file_roll_back(f, old);
+		return r;
+	}
 	f->tail_clean = true;
 	atomic_store(&f->size, size);
 	return 0;
@@ -165,16 +169,23 @@ static int zero_inside(struct file *f, uint64_t off, uint64_t end, int mode)
 	return r < 0 ? file_io_error(f, r) : 0;
 }
 
-/* Backing blocks for [off, end), trailer and a header yet to come included; the size stays. */
-static int reserve(struct file *f, uint64_t off, uint64_t end)
+static int reserve_backing(struct file *f, uint64_t first, uint64_t last)
 {
-	uint64_t first = atomic_load(&f->key) ? FILE_HEADER_LEN + BLOCK_DOWN(off) : 0;
-	uint64_t last = FILE_HEADER_LEN + BLOCK_UP(end) + XTS_BLOCK;
 	int r = f->context->sys->fallocate(f->fd, FALLOC_FL_KEEP_SIZE, (off_t)first,
 					   (off_t)(last - first));
 
 	file_touched(f);
 	return r < 0 ? file_io_error(f, r) : 0;
+}
+
+/* Backing blocks for [off, end), trailer and a header yet to come included; the size stays. */
+static int reserve(struct file *f, uint64_t off, uint64_t end)
+{
+	int r = atomic_load(&f->key) ? 0 : reserve_backing(f, 0, FILE_HEADER_LEN);
+
+	return r < 0 ? r
+		     : reserve_backing(f, FILE_HEADER_LEN + BLOCK_DOWN(off),
+				       FILE_HEADER_LEN + BLOCK_UP(end) + XTS_BLOCK);
 }
 
 static int punch(struct file *f, uint64_t off, uint64_t end)

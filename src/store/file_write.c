@@ -224,12 +224,28 @@ int file_clean_tail(struct file *f)
 	return 0;
 }
 
+/* Whether the block at `at` is a hole on disk: 1, 0 or an errno. */
+static int is_hole(struct file *f, uint64_t at)
+{
+	uint8_t block[XTS_BLOCK];
+	ssize_t n =
+		sysio_pread_full(f->context->sys, f->fd, block, XTS_BLOCK, FILE_HEADER_LEN + at);
+
+	if (n != XTS_BLOCK)
+		return file_io_error(f, n < 0 ? (int)n : -EIO);
+	return bytes_all_zero(block, XTS_BLOCK);
+}
+
 int file_cut_tail(struct file *f, uint64_t size)
 {
 	uint64_t at = BLOCK_DOWN(size);
 	uint8_t block[XTS_BLOCK];
-	int r = load_block(f, at, block);
+	int r = is_hole(f, at);
 
+	if (r == 1) /* and stays one: a full disk is no reason to refuse */
+		return file_set_length(f, size);
+	if (r == 0)
+		r = load_block(f, at, block);
 	if (r == 0) {
 		memset(block + (size - at), 0, XTS_BLOCK - (size_t)(size - at));
 		r = write_tail(f, size, block);
@@ -238,8 +254,7 @@ int file_cut_tail(struct file *f, uint64_t size)
 	return r;
 }
 
-/* An extension failed half-way: back to the old length, so that the old size stands. */
-static void roll_back(struct file *f, uint64_t size)
+void file_roll_back(struct file *f, uint64_t size)
 {
 	const struct sysio *sys = f->context->sys;
 	uint64_t length = file_length_of_size(size), decoded;
@@ -287,7 +302,7 @@ static int extend(struct file *f, struct file_room room, const uint8_t *data, si
 	if (r == 0 && file_length_of_size(end) < file_length_of_size(old))
 		r = file_set_length(f, end);
 	if (r < 0) {
-		roll_back(f, old);
+		file_roll_back(f, old);
 		return r;
 	}
 	f->tail_clean = true;

@@ -258,6 +258,51 @@ static void allocation_grows_unless_told_to_keep(void **state)
 }
 
 /* Growing to a multiple of 16 inside the last block shortens the backing file. */
+/* What fails leaves the old size, on disk too. */
+static void growth_that_fails_is_taken_back(void **state)
+{
+	struct file *f = new_file(5, 11);
+
+	(void)state;
+	assert_int_equal(file_allocate(f, FALLOC_FL_KEEP_SIZE, 0, 60000), 0);
+	for (unsigned n = 1;; n++) {
+		int r;
+
+		sim_fail(n, -ENOSPC, false);
+		r = file_truncate(f, 16); /* cuts the trailer, and reserves again */
+		if (!sim_disarm())
+			break;
+		if (r < 0) {
+			f = reopen(f);
+			assert_int_equal(file_size(f), 5);
+		} else { /* the reservation could not be looked at */
+			assert_int_equal(file_truncate(f, 5), 0);
+		}
+		assert_content(f, a, 5);
+	}
+	file_close(f);
+}
+
+/* A hole stays one: shrinking into it asks the disk for no space. */
+static void shrinking_into_a_hole_writes_nothing(void **state)
+{
+	struct file *f = new_file(100, 12);
+	size_t len;
+
+	(void)state;
+	assert_int_equal(file_truncate(f, 30000), 0);
+	assert_int_equal(file_truncate(f, 20001), 0);
+	assert_int_equal(file_size(f), 20001);
+	assert_true(bytes_all_zero(sim_bytes(&len) + FILE_HEADER_LEN + 4096, 15000));
+	assert_int_equal(len, file_length_of_size(20001));
+	f = reopen(f);
+	assert_int_equal(file_size(f), 20001);
+	assert_int_equal(file_truncate(f, 30000), 0);
+	memset(a + 100, 0, 30000 - 100);
+	assert_content(f, a, 30000);
+	file_close(f);
+}
+
 static void reservation_survives_growth_inside_a_block(void **state)
 {
 	struct file *f = new_file(5, 10);
@@ -713,6 +758,8 @@ int main(void)
 		cmocka_unit_test_setup(punch_at_the_tail_stays_in_the_file, setup),
 		cmocka_unit_test_setup(allocation_grows_unless_told_to_keep, setup),
 		cmocka_unit_test_setup(reservation_survives_growth_inside_a_block, setup),
+		cmocka_unit_test_setup(growth_that_fails_is_taken_back, setup),
+		cmocka_unit_test_setup(shrinking_into_a_hole_writes_nothing, setup),
 		cmocka_unit_test_setup(sizes_beyond_the_format_are_refused, setup),
 		cmocka_unit_test_setup(read_only_refuses_changes, setup),
 		cmocka_unit_test_setup(partial_write_does_not_copy_what_lies_past_the_end, setup),
