@@ -22,6 +22,13 @@ struct secret;
  */
 struct secret *secret_new(size_t len) WARN_UNUSED;
 
+/*
+ * Whether secret memory must be locked; it must, unless this says otherwise
+ * before the first secret is made. For where no memory can be locked, and swap
+ * is encrypted or off.
+ */
+void secret_lock_memory(bool lock);
+
 /* Wipe and free; accepts NULL. Thread-safe. */
 void secret_free(struct secret *s);
 

@@ -59,7 +59,8 @@ int atomic_file_write(const struct sysio *sys, int dirfd, const char *name, mode
 ssize_t atomic_file_read(const struct sysio *sys, int dirfd, const char *name, void *buf,
 			 size_t max)
 {
-	int fd = sys->openat(dirfd, name, O_RDONLY | O_NOFOLLOW, 0);
+	/* O_NONBLOCK: a FIFO put there must not hang us. */
+	int fd = sys->openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 	uint8_t more;
 	ssize_t n;
 

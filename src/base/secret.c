@@ -6,6 +6,7 @@
 #include "tdefs/secret.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -29,6 +30,7 @@ struct secret {
 static pthread_mutex_t arena_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct secret *arena_free;
 static size_t arena_count;
+static _Atomic bool arena_unlocked; /* secret_lock_memory(false) */
 
 static void *map_locked(size_t len)
 {
@@ -36,8 +38,8 @@ static void *map_locked(size_t len)
 
 	if (p == MAP_FAILED)
 		return NULL;
-	if (mlock(p, len) < 0 || madvise(p, len, MADV_DONTDUMP) < 0 ||
-	    madvise(p, len, MADV_WIPEONFORK) < 0) {
+	if ((!atomic_load(&arena_unlocked) && mlock(p, len) < 0) ||
+	    madvise(p, len, MADV_DONTDUMP) < 0 || madvise(p, len, MADV_WIPEONFORK) < 0) {
 		munmap(p, len);
 		return NULL;
 	}
@@ -113,6 +115,11 @@ void secret_free(struct secret *s)
 		s->next_free = arena_free;
 		arena_free = s;
 	}
+}
+
+void secret_lock_memory(bool lock)
+{
+	atomic_store(&arena_unlocked, !lock);
 }
 
 uint8_t *secret_bytes(struct secret *s)

@@ -116,6 +116,15 @@ int volume_header_encode(const struct volume_header *h, digest_fn sha256,
 	return sha256(ret_bytes, VOLUME_HEADER_LEN, ret_bytes + DIGEST_AT);
 }
 
+/* A kid goes to terminals, logs and URLs: printable ASCII only. */
+static bool is_printable(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (text[i] < 0x20 || text[i] > 0x7e)
+			return false;
+	return true;
+}
+
 static int slot_parse(struct rd *r, struct key_slot *ret_slot)
 {
 	struct key_slot s = { 0 };
@@ -147,7 +156,7 @@ static int slot_parse(struct rd *r, struct key_slot *ret_slot)
 		rd_zeros_until(r, start + WRAPPED_CANARY_AT);
 		rd_copy(r, s.wrapped_canary, s.wrapped_canary_len);
 		rd_zeros_until(r, start + SLOT_LEN);
-		if (strlen(s.kid) != kid_len || kid_len == 0)
+		if (kid_len == 0 || !is_printable(s.kid, kid_len))
 			return -EBADMSG;
 	}
 	*ret_slot = s;

@@ -32,6 +32,13 @@ int header_exists(const struct sysio *sys, int header_dirfd)
 	return 0;
 }
 
+/* Too long, a directory, a symbolic link, a FIFO, a socket: damage, and the other copy serves. */
+static bool is_no_header(ssize_t error)
+{
+	return error == -EFBIG || error == -EISDIR || error == -ELOOP || error == -ESPIPE ||
+	       error == -ENXIO;
+}
+
 /* One copy: 0 with its state, or the error that kept us from reading it. */
 static int read_copy(const struct sysio *sys, int header_dirfd, int i,
 		     enum header_copy_state *ret_state, struct volume_header *ret_header)
@@ -43,7 +50,7 @@ static int read_copy(const struct sysio *sys, int header_dirfd, int i,
 	if (!bytes)
 		return -ENOMEM;
 	n = atomic_file_read(sys, header_dirfd, header_copy_names[i], bytes, VOLUME_HEADER_MAX);
-	if (n < 0 && n != -ENOENT && n != -EFBIG)
+	if (n < 0 && n != -ENOENT && !is_no_header(n))
 		return (int)n;
 	r = n < 0 ? (int)n : volume_header_parse(bytes, (size_t)n, sha256, ret_header);
 	if (r == -ENOMEM || r == -EIO)

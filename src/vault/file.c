@@ -31,7 +31,9 @@ static enum vault_verdict open_failed(struct vault_report *rep, int err, const c
 
 	rep->verdict = gone ? VAULT_DENIED : VAULT_UNREACHABLE;
 	errmsg_next(&rep->error, gone ? "put the key file back, or correct \"protector\""
-				      : "make the file readable, then try again");
+				 : err == ENOMEM
+					 ? "free memory, raise RLIMIT_MEMLOCK, then try again"
+					 : "make the file readable, then try again");
 	(void)errmsg_fail(&rep->error, -err, gone ? EXIT_CODE_CONFIG : EXIT_CODE_FAILED,
 			  "protector file %s: cannot open: %s", path, errno_text(err));
 	return rep->verdict;
@@ -152,11 +154,15 @@ static enum vault_verdict file_unwrap(struct vault *v, const struct vault_wrappe
 				      struct secret **ret_plain, struct vault_report *rep)
 {
 	CLEANUP(cleanup_rsa_key) struct rsa_key *key = NULL;
+	int r;
 
 	(void)v;
 	if (load(wrapped->kid, &key, rep) != VAULT_GRANTED)
 		return rep->verdict;
-	if (rsa_unwrap(key, wrapped->algorithm, wrapped->bytes, wrapped->len, ret_plain) < 0)
+	r = rsa_unwrap(key, wrapped->algorithm, wrapped->bytes, wrapped->len, ret_plain);
+	if (r == -ENOMEM)
+		return open_failed(rep, ENOMEM, wrapped->kid + strlen(PREFIX));
+	if (r < 0)
 		return broken(rep, -EKEYREJECTED, wrapped->kid + strlen(PREFIX),
 			      "this key does not open the wrapped DEK",
 			      "use the key that the header names: tdefsctl header dump");
