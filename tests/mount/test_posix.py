@@ -471,6 +471,87 @@ def test_synchronous_writes_are_synced_before_they_return(volume, mnt, flags):
     os.close(fd)
 
 
+LIBAIO = {"io_setup": 206, "io_destroy": 207, "io_getevents": 208, "io_submit": 209}  # x86-64
+
+
+@pytest.mark.parametrize("flag", [os.O_SYNC, os.O_DSYNC])
+def test_asynchronous_direct_writes_are_synced_too(volume, mnt, flag):
+    """The kernel completes them without an FSYNC of its own (include/uapi/linux/aio_abi.h)."""
+    call = ctypes.CDLL(None, use_errno=True).syscall
+    fd = os.open(mnt / "f", os.O_CREAT | os.O_RDWR | os.O_DIRECT | flag)
+    os.posix_fallocate(fd, 0, 1 << 20)
+    buffer = mmap.mmap(-1, 4096)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(buffer))
+    context = ctypes.c_ulong(0)
+    assert call(LIBAIO["io_setup"], 8, ctypes.byref(context)) == 0
+    for i in range(5):
+        before = volume.counter("syncs")
+        iocb = ctypes.create_string_buffer(struct.pack(
+            "QIIHhIQQqQII", 0, 0, 0, 1, 0, fd, address, 4096, i * 4096, 0, 0, 0))
+        pointer = ctypes.pointer(ctypes.cast(iocb, ctypes.c_void_p))
+        assert call(LIBAIO["io_submit"], context, ctypes.c_long(1), pointer) == 1
+        events = ctypes.create_string_buffer(32)
+        assert call(LIBAIO["io_getevents"], context, ctypes.c_long(1), ctypes.c_long(1), events,
+                    None) == 1
+        assert struct.unpack("QQqq", events.raw)[2] == 4096
+        assert volume.counter("syncs") > before
+    assert call(LIBAIO["io_destroy"], context) == 0
+    os.close(fd)
+
+
+def test_fallocate_far_into_an_empty_file_takes_only_what_it_asks(mnt):
+    for mode in 0, FALLOC_FL_KEEP_SIZE, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE:
+        fd = os.open(mnt / f"f{mode}", os.O_CREAT | os.O_RDWR)
+        fallocate(fd, mode, 1 << 30, 4096)
+        assert os.fstat(fd).st_blocks * 512 < 65536
+        os.close(fd)
+
+
+def test_names_that_are_replaced_can_always_be_opened(mnt):
+    """Write a temporary file, rename it over the old: readers meet the old or the new."""
+    (mnt / "f").write_text("0")
+    done = threading.Event()
+    failed = []
+
+    def read():
+        while not done.is_set():
+            try:
+                assert (mnt / "f").read_text().isdigit()
+            except OSError as e:
+                failed.append(e)
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for r in readers:
+        r.start()
+    for i in range(3000):
+        (mnt / "new").write_text(str(i))
+        os.rename(mnt / "new", mnt / "f")
+    done.set()
+    for r in readers:
+        r.join()
+    assert not failed
+
+
+@pytest.mark.skipif(SANITIZED, reason="sanitizers reserve terabytes of address space")
+def test_a_lack_of_memory_does_not_end_the_mount(volume, mnt):
+    """A bare directory in place of the mount would take an engine's writes in plaintext."""
+    with open(f"/proc/{volume.pid}/status", encoding="ascii") as f:
+        size = int(re.search(r"VmSize:\s+(\d+) kB", f.read())[1]) * 1024
+    limits = resource.prlimit(volume.pid, resource.RLIMIT_AS)
+    for room in 0, 300_000, 2 << 20, 9 << 20:
+        resource.prlimit(volume.pid, resource.RLIMIT_AS, (size + room, limits[1]))
+        writers = [threading.Thread(target=lambda i=i: (mnt / f"f{i}").write_bytes(b"x" * 100_000))
+                   for i in range(40)]
+        for w in writers:
+            w.start()
+        for w in writers:
+            w.join()
+    resource.prlimit(volume.pid, resource.RLIMIT_AS, limits)
+    assert os.path.ismount(mnt) and volume.status()["state"] == "online"
+    (mnt / "after").write_text("it still serves")
+    assert (mnt / "after").read_text() == "it still serves"
+
+
 def test_o_tmpfile(volume, mnt):
     if tuple(map(int, volume.status()["libfuse"].split(".")[:2])) >= (3, 17):
         fd = os.open(mnt, os.O_TMPFILE | os.O_RDWR, 0o600)
