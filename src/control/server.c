@@ -21,23 +21,33 @@ struct control_server {
 	pthread_t thread;
 };
 
+#define ACCEPT_PAUSE_MS 100
+
 static void serve(const struct control_server *s, int fd)
 {
+	const struct control_link l = control_link(fd, s->stop_fd, CONTROL_SERVE_S);
 	CLEANUP_FREE char *request = malloc(CONTROL_REQUEST_MAX);
 	CLEANUP_FREE char *answer = NULL;
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
 	ssize_t n;
 
-	if (!request || control_set_timeout(fd) < 0 ||
-	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+	if (!request || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
 		return;
-	n = control_read_line(fd, request, CONTROL_REQUEST_MAX);
+	n = control_read_line(&l, request, CONTROL_REQUEST_MAX);
 	if (n < 0)
 		return;
 	answer = control_answer(s->context, request, (size_t)n, peer.uid);
 	if (answer)
-		IGNORE_RESULT(control_write_line(fd, answer), "the peer may be gone");
+		IGNORE_RESULT(control_write_line(&l, answer), "the peer may be gone");
+}
+
+/* Out of descriptors or memory: the peer stays in the queue, which must not be asked at once. */
+static void pause_accepting(const struct control_server *s)
+{
+	struct pollfd stop = { .fd = s->stop_fd, .events = POLLIN };
+
+	IGNORE_RESULT(poll(&stop, 1, ACCEPT_PAUSE_MS), "the loop looks at it again");
 }
 
 static void *serve_loop(void *arg)
@@ -58,6 +68,8 @@ static void *serve_loop(void *arg)
 		fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 		if (fd >= 0)
 			serve(s, fd);
+		else if (errno != EINTR && errno != EAGAIN && errno != ECONNABORTED)
+			pause_accepting(s);
 	}
 }
 

@@ -3,11 +3,26 @@
 #include "socket.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/uio.h>
+#include <time.h>
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+struct control_link control_link(int fd, int stop_fd, int timeout_s)
+{
+	return (struct control_link){ .fd = fd,
+				      .stop_fd = stop_fd,
+				      .deadline_ms = now_ms() + (int64_t)timeout_s * 1000 };
+}
 
 int control_address(const char *runtime_dir, const char *volume, struct sockaddr_un *ret_address)
 {
@@ -20,28 +35,52 @@ int control_address(const char *runtime_dir, const char *volume, struct sockaddr
 	return 0;
 }
 
-int control_set_timeout(int fd)
+/* Until the peer is ready for more, or it is time to give up. */
+static int wait_for_peer(const struct control_link *l, short events)
 {
-	const struct timeval t = { .tv_sec = CONTROL_TIMEOUT_S };
+	struct pollfd fds[] = { { .fd = l->fd, .events = events },
+				{ .fd = l->stop_fd, .events = POLLIN } };
+	int64_t left_ms = l->deadline_ms - now_ms();
+	int n;
 
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t)) < 0 ||
-	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t)) < 0)
-		return -errno;
-	return 0;
+	if (left_ms <= 0)
+		return -ETIMEDOUT;
+	n = poll(fds, ARRAY_SIZE(fds), (int)left_ms);
+	if (n < 0)
+		return errno == EINTR ? 0 : -errno;
+	if (n == 0)
+		return -ETIMEDOUT;
+	return fds[1].revents ? -ECANCELED : 0;
 }
 
-ssize_t control_read_line(int fd, char *buf, size_t max)
+static ssize_t receive(const struct control_link *l, char *buf, size_t max)
+{
+	for (;;) {
+		ssize_t n = recv(l->fd, buf, max, MSG_DONTWAIT);
+		int r;
+
+		if (n > 0)
+			return n;
+		if (n == 0)
+			return -EPIPE;
+		if (errno != EAGAIN && errno != EINTR)
+			return -errno;
+		r = wait_for_peer(l, POLLIN);
+		if (r < 0)
+			return r;
+	}
+}
+
+ssize_t control_read_line(const struct control_link *l, char *buf, size_t max)
 {
 	size_t len = 0;
 
 	while (len < max) {
-		ssize_t n = recv(fd, buf + len, max - len, 0);
+		ssize_t n = receive(l, buf + len, max - len);
 		char *end;
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EPIPE;
+		if (n < 0)
+			return n;
 		end = memchr(buf + len, '\n', (size_t)n);
 		if (end)
 			return end - buf;
@@ -50,19 +89,24 @@ ssize_t control_read_line(int fd, char *buf, size_t max)
 	return -EMSGSIZE;
 }
 
-int control_write_line(int fd, const char *line)
+int control_write_line(const struct control_link *l, const char *line)
 {
 	size_t len = strlen(line), done = 0;
 
 	while (done <= len) {
 		const char *p = done < len ? line + done : "\n";
-		ssize_t n = send(fd, p, done < len ? len - done : 1, MSG_NOSIGNAL);
+		ssize_t n =
+			send(l->fd, p, done < len ? len - done : 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+		int r = 0;
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		done += (size_t)n;
+		if (n >= 0)
+			done += (size_t)n;
+		else if (errno == EAGAIN || errno == EINTR)
+			r = wait_for_peer(l, POLLOUT);
+		else
+			r = -errno;
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }

@@ -4,13 +4,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../support/faults.h"
@@ -398,6 +401,124 @@ static void the_socket_survives_bad_peers(void **state)
 	assert_int_equal(volume_close(v), 0);
 }
 
+static void connect_socket(int fd)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path_of("run/v.sock"));
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+}
+
+static int connect_peer(void)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	connect_socket(fd);
+	return fd;
+}
+
+static double seconds(clockid_t clock)
+{
+	struct timespec t;
+
+	assert_int_equal(clock_gettime(clock, &t), 0);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* A byte now and then keeps nobody waiting for longer than one silent peer would. */
+static void a_slow_peer_has_one_deadline(void **state)
+{
+	json_t *request = json_pack("{s:s}", "command", "status"), *answer = NULL;
+	struct control_server *server = NULL;
+	struct volume *v = NULL;
+	double start;
+	int fd;
+
+	(void)state;
+	open_context(&v);
+	assert_int_equal(control_start(&context, path_of("run"), &server, &err), 0);
+	start = seconds(CLOCK_MONOTONIC);
+	fd = connect_peer();
+	for (;;) { /* until the server hangs up */
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+
+		if (send(fd, "x", 1, MSG_NOSIGNAL) < 0 || poll(&p, 1, 100) > 0)
+			break;
+		assert_true(seconds(CLOCK_MONOTONIC) - start < 9);
+	}
+	close(fd);
+	assert_int_equal(control_call(path_of("run"), "v", request, &answer), 0);
+	json_decref(answer);
+	json_decref(request);
+	control_stop(server);
+	assert_int_equal(volume_close(v), 0);
+}
+
+static void a_silent_peer_does_not_delay_the_end(void **state)
+{
+	struct control_server *server = NULL;
+	struct volume *v = NULL;
+	double start;
+	int fd;
+
+	(void)state;
+	open_context(&v);
+	assert_int_equal(control_start(&context, path_of("run"), &server, &err), 0);
+	fd = connect_peer();
+	start = seconds(CLOCK_MONOTONIC);
+	control_stop(server);
+	assert_true(seconds(CLOCK_MONOTONIC) - start < 2);
+	close(fd);
+	assert_int_equal(volume_close(v), 0);
+}
+
+/* Without descriptors nobody is served, but no processor is burnt either. */
+static void the_socket_waits_for_descriptors(void **state)
+{
+	struct rlimit before, none;
+	struct control_server *server = NULL;
+	struct volume *v = NULL;
+	char answer[16];
+	double start;
+	int fd;
+
+	(void)state;
+	open_context(&v);
+	assert_int_equal(control_start(&context, path_of("run"), &server, &err), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	none = (struct rlimit){ (rlim_t)dup(fd), before.rlim_max }; /* the first that is free */
+	close((int)none.rlim_cur);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	connect_socket(fd);
+	start = seconds(CLOCK_PROCESS_CPUTIME_ID);
+	IGNORE_RESULT(poll(NULL, 0, 500), "the time in which it would be burnt");
+	assert_true(seconds(CLOCK_PROCESS_CPUTIME_ID) - start < 0.2);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(send(fd, "{}\n", 3, 0), 3);
+	assert_true(recv(fd, answer, sizeof(answer), 0) > 0);
+	close(fd);
+	control_stop(server);
+	assert_int_equal(volume_close(v), 0);
+}
+
+/* A daemon that takes the call and says nothing. */
+static void a_client_gives_up_in_the_end(void **state)
+{
+	json_t *request = json_pack("{s:s}", "command", "status"), *answer = NULL;
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	(void)state;
+	run("mkdir $D/run");
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path_of("run/v.sock"));
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(control_call(path_of("run"), "v", request, &answer), -ETIMEDOUT);
+	close(fd);
+	json_decref(request);
+}
+
 static void long_socket_paths_are_refused(void **state)
 {
 	struct control_server *server = NULL;
@@ -438,6 +559,10 @@ int main(void)
 		TEST(the_protocol_answers_status_and_refuses_the_rest),
 		TEST(the_socket_serves_and_goes_away),
 		TEST(the_socket_survives_bad_peers),
+		TEST(a_slow_peer_has_one_deadline),
+		TEST(a_silent_peer_does_not_delay_the_end),
+		TEST(the_socket_waits_for_descriptors),
+		TEST(a_client_gives_up_in_the_end),
 		TEST(long_socket_paths_are_refused),
 	};
 
