@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -29,6 +28,7 @@
 struct daemon {
 	const struct mount_request *request;
 	int ready_fd; /* pipe to the waiting parent; -1 in the foreground */
+	char *where;  /* the mount point, resolved */
 	struct volume *volume;
 	struct fs *fs;
 	struct control_context control_context;
@@ -137,7 +137,7 @@ static void on_ready(void *arg)
 static void *signal_loop(void *arg)
 {
 	const struct daemon *d = arg;
-	const struct volume_config *vc = d->request->volume;
+	const char *name = d->request->volume->name;
 	sigset_t set;
 	int signal;
 
@@ -146,10 +146,11 @@ static void *signal_loop(void *arg)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, STOP_SIGNAL_THREAD);
 	while (sigwait(&set, &signal) == 0 && signal != STOP_SIGNAL_THREAD) {
+		struct errmsg err = { 0 };
+
 		/* Never by force: an engine may be at work. */
-		if (umount2(vc->mount, UMOUNT_NOFOLLOW) < 0)
-			log_warning("volume %s: signal %d: cannot unmount %s yet: %s", vc->name,
-				    signal, vc->mount, errno_text(errno));
+		if (mount_remove(name, d->where, &err) < 0)
+			log_warning("signal %d: %s", signal, err.text);
 	}
 	return NULL;
 }
@@ -174,8 +175,12 @@ static int open_volume(struct daemon *d, struct errmsg *reterr)
 						.accept_header = request->accept_header };
 	int r = mountpoint_check(request->volume, reterr);
 
-	return r < 0 ? r
-		     : volume_open(request->config, request->volume, &options, &d->volume, reterr);
+	if (r < 0)
+		return r;
+	d->where = mount_resolve(request->volume->mount);
+	if (!d->where)
+		return errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
+	return volume_open(request->config, request->volume, &options, &d->volume, reterr);
 }
 
 static int start(struct daemon *d, struct errmsg *reterr)
@@ -197,6 +202,10 @@ static int start(struct daemon *d, struct errmsg *reterr)
 	r = control_start(&d->control_context, request->config->runtime_dir, &d->control, reterr);
 	if (r < 0)
 		return r;
+	r = loss_forget(request->config, request->volume->name);
+	if (r < 0)
+		log_warning("volume %s: cannot remove an old note of a loss: %s",
+			    request->volume->name, errno_text(r));
 	o.volume = d->volume;
 	return fs_mount(&o, &d->fs, reterr);
 }
@@ -211,9 +220,20 @@ static int finish(struct daemon *d)
 	control_stop(d->control);
 	if (d->volume)
 		r = volume_close(d->volume);
+	free(d->where);
 	if (r < 0)
 		log_error("volume %s: some data could not be written: %s", name, errno_text(r));
 	return r;
+}
+
+/* Nobody reads an exit code of a daemon: tdefs unmount reads this. */
+static void leave_word(const struct daemon *d, int error)
+{
+	const char *name = d->request->volume->name;
+	int r = loss_note(d->request->config, name, error);
+
+	if (r < 0)
+		log_error("volume %s: cannot leave word of it: %s", name, errno_text(r));
 }
 
 static int serve(struct daemon *d)
@@ -248,6 +268,8 @@ static int run(struct daemon *d)
 	}
 	r = serve(d);
 	closed = finish(d);
+	if (closed < 0)
+		leave_word(d, closed);
 	log_info("volume %s: unmounted", d->request->volume->name);
 	return r < 0 || closed < 0 ? EXIT_CODE_FAILED : EXIT_CODE_DONE;
 }

@@ -24,8 +24,25 @@ struct mount_request {
  */
 int daemon_mount(const struct mount_request *request);
 
-/* Unmount, and return when the daemon has made everything durable and is gone. */
-int daemon_unmount(const struct volume_config *volume, struct errmsg *reterr) WARN_UNUSED;
+/*
+ * Unmount, and return when the daemon is gone. An error also when it could not
+ * make everything durable.
+ */
+int daemon_unmount(const struct config *config, const struct volume_config *volume,
+		   struct errmsg *reterr) WARN_UNUSED;
+
+/* A mount point as the mount table has it, malloc'ed; of a dead mount only the parent resolves. */
+char *mount_resolve(const char *path) WARN_UNUSED;
+
+/* Take away the mount of the volume `name` at the resolved path, if it is the topmost. */
+int mount_remove(const char *name, const char *where, struct errmsg *reterr) WARN_UNUSED;
+
+/*
+ * RUNTIME_DIR/NAME.lost: what a daemon that ends leaves for daemon_unmount() when
+ * data could not be written. A mount begins without one.
+ */
+int loss_note(const struct config *config, const char *name, int error) WARN_UNUSED;
+int loss_forget(const struct config *config, const char *name) WARN_UNUSED;
 
 /* Before anything is read: no core dumps, no debugger, few inherited descriptors. */
 int daemon_harden(struct errmsg *reterr) WARN_UNUSED;

@@ -105,7 +105,7 @@ static int run(const struct arguments *a, struct errmsg *err)
 	if (r == 0)
 		r = config_volume(config, a->name, &request.volume, err);
 	if (r == 0 && strcmp(a->verb, "unmount") == 0) {
-		r = daemon_unmount(request.volume, err);
+		r = daemon_unmount(config, request.volume, err);
 		return r < 0 ? errmsg_print(err, "tdefs") : EXIT_CODE_DONE;
 	}
 	if (r < 0)

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Unmounting from outside the daemon, and waiting for its end. */
+/* Unmounting, from outside the daemon and by its own signals; and waiting for its end. */
 #include <errno.h>
 #include <fcntl.h>
 #include <mntent.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mount.h>
+#include <unistd.h>
 
 #include "daemon.h"
-#include "tdefs/store.h"
+#include "tdefs/control.h"
 
 static void cleanup_mntent(FILE **f)
 {
@@ -17,21 +18,29 @@ static void cleanup_mntent(FILE **f)
 		endmntent(*f);
 }
 
-/* Is a volume of that name mounted there? Looks at the table only: a dead mount answers no stat(2). */
-static bool is_mounted(const struct volume_config *vc, const char *where)
+/*
+ * Whose the topmost mount there is: 0 the volume's, -EINVAL it is not mounted
+ * there, -EBUSY another is above it. Looks at the table only: a dead mount
+ * answers no stat(2).
+ */
+static int look_at_mount(const char *name, const char *where)
 {
 	CLEANUP(cleanup_mntent) FILE *table = setmntent("/proc/self/mounts", "re");
 	const struct mntent *m;
+	bool found = false, on_top = false;
 
-	while (table && (m = getmntent(table)))
-		if (strcmp(m->mnt_type, "fuse.tdefs") == 0 && strcmp(m->mnt_dir, where) == 0 &&
-		    strcmp(m->mnt_fsname, vc->name) == 0)
-			return true;
-	return false;
+	while (table && (m = getmntent(table))) {
+		if (strcmp(m->mnt_dir, where) != 0)
+			continue;
+		on_top = strcmp(m->mnt_type, "fuse.tdefs") == 0 && strcmp(m->mnt_fsname, name) == 0;
+		found = found || on_top;
+	}
+	if (!found)
+		return -EINVAL;
+	return on_top ? 0 : -EBUSY;
 }
 
-/* The mount table has resolved paths; of a dead mount only the parent can be resolved. */
-static char *resolve(const char *path)
+char *mount_resolve(const char *path)
 {
 	CLEANUP_FREE char *copy = strdup(path);
 	CLEANUP_FREE char *parent = NULL;
@@ -48,36 +57,127 @@ static char *resolve(const char *path)
 	return whole;
 }
 
-/* The daemon holds .tdefs/lock until everything is durable. */
-static void wait_for_daemon(const struct volume_config *vc)
+int mount_remove(const char *name, const char *where, struct errmsg *reterr)
 {
-	CLEANUP_CLOSE int root = open(vc->backing, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	CLEANUP_CLOSE int fd =
-		openat(root, STORE_HEADER_DIR "/lock", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	int r = look_at_mount(name, where);
 
-	while (fd >= 0 && flock(fd, LOCK_SH) < 0 && errno == EINTR)
+	if (r == -EINVAL) {
+		errmsg_next(reterr, "nothing to do; see tdefsctl status");
+		return errmsg_fail(reterr, r, EXIT_CODE_NOT_MOUNTED, "volume %s: not mounted at %s",
+				   name, where);
+	}
+	if (r < 0) {
+		errmsg_next(reterr, "unmount that first (findmnt %s), then try again", where);
+		return errmsg_fail(reterr, r, EXIT_CODE_FAILED,
+				   "volume %s: cannot unmount %s: something else is mounted on "
+				   "top of it",
+				   name, where);
+	}
+	if (umount2(where, UMOUNT_NOFOLLOW) == 0)
+		return 0;
+	r = -errno;
+	errmsg_next(reterr,
+		    r == -EBUSY ? "stop what uses it (fuser -vm %s), then try again"
+				: "see the kernel's log about %s",
+		    where);
+	return errmsg_fail(reterr, r, EXIT_CODE_FAILED, "volume %s: cannot unmount %s: %s", name,
+			   where, errno_text(r));
+}
+
+/* Descriptor of the process that serves the mount `where`; -1 in *ret_pidfd: it is dead. */
+static int find_daemon(const struct config *config, const char *name, const char *where,
+		       int *ret_pidfd, struct errmsg *reterr)
+{
+	CLEANUP_FREE char *mount = NULL;
+	CLEANUP_FREE char *resolved = NULL;
+	CLEANUP_CLOSE int pidfd = -1;
+	int r = control_find_daemon(config->runtime_dir, name, &mount, &pidfd);
+
+	*ret_pidfd = -1;
+	if (r == -ENOENT || r == -ECONNREFUSED)
+		return 0;
+	if (r < 0) {
+		errmsg_next(reterr, "try again; or umount %s, and wait for its end yourself",
+			    where);
+		return errmsg_fail(reterr, r, EXIT_CODE_FAILED,
+				   "volume %s: not unmounted: cannot reach its daemon: %s", name,
+				   errno_text(r));
+	}
+	resolved = mount ? mount_resolve(mount) : NULL;
+	if (!resolved || strcmp(resolved, where) == 0) /* else it serves the volume elsewhere */
+		*ret_pidfd = TAKE_FD(pidfd);
+	return 0;
+}
+
+static void wait_for_end(int pidfd)
+{
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+	while (pidfd >= 0 && poll(&p, 1, -1) < 0 && errno == EINTR)
 		;
 }
 
-int daemon_unmount(const struct volume_config *vc, struct errmsg *reterr)
+static char *loss_path(const struct config *config, const char *name)
 {
-	CLEANUP_FREE char *where = resolve(vc->mount);
+	char *path;
 
-	if (!where || !is_mounted(vc, where)) {
-		errmsg_next(reterr, "nothing to do; see tdefsctl status");
-		return errmsg_fail(reterr, -EINVAL, EXIT_CODE_NOT_MOUNTED,
-				   "volume %s: not mounted at %s", vc->name, vc->mount);
-	}
-	if (umount2(where, UMOUNT_NOFOLLOW) < 0) {
-		int r = -errno;
+	return asprintf(&path, "%s/%s.lost", config->runtime_dir, name) < 0 ? NULL : path;
+}
 
-		errmsg_next(reterr,
-			    r == -EBUSY ? "stop what uses it (fuser -vm %s), then try again"
-					: "see the kernel's log about %s",
-			    where);
-		return errmsg_fail(reterr, r, EXIT_CODE_FAILED, "volume %s: cannot unmount %s: %s",
-				   vc->name, where, errno_text(r));
-	}
-	wait_for_daemon(vc);
-	return 0;
+int loss_note(const struct config *config, const char *name, int error)
+{
+	CLEANUP_FREE char *path = loss_path(config, name);
+	CLEANUP_CLOSE int fd = -1;
+
+	if (!path)
+		return -ENOMEM;
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return fd < 0 || dprintf(fd, "%s\n", errno_text(error)) < 0 ? -errno : 0;
+}
+
+int loss_forget(const struct config *config, const char *name)
+{
+	CLEANUP_FREE char *path = loss_path(config, name);
+
+	if (!path)
+		return -ENOMEM;
+	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* Did the daemon that has ended leave word that not everything was written? */
+static int check_loss(const struct config *config, const char *name, struct errmsg *reterr)
+{
+	CLEANUP_FREE char *path = loss_path(config, name);
+	CLEANUP_CLOSE int fd = path ? open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
+	char text[128] = "";
+	ssize_t n;
+
+	if (fd < 0 && path && errno == ENOENT)
+		return 0;
+	n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	IGNORE_RESULT(loss_forget(config, name), "the next mount tries again");
+	errmsg_next(reterr, "see its log and the disk's; do not trust what was written but not "
+			    "fsynced: let the engine recover, or restore it");
+	return errmsg_fail(reterr, -EIO, EXIT_CODE_FAILED,
+			   "volume %s: unmounted, but some data could not be written: %s", name,
+			   text[0] ? text : "unknown error");
+}
+
+int daemon_unmount(const struct config *config, const struct volume_config *vc,
+		   struct errmsg *reterr)
+{
+	CLEANUP_FREE char *where = mount_resolve(vc->mount);
+	CLEANUP_CLOSE int pidfd = -1;
+	int r = 0;
+
+	if (where && look_at_mount(vc->name, where) == 0)
+		r = find_daemon(config, vc->name, where, &pidfd, reterr);
+	if (r == 0)
+		r = mount_remove(vc->name, where ? where : vc->mount, reterr);
+	if (r < 0 || pidfd < 0)
+		return r;
+	wait_for_end(pidfd);
+	return check_loss(config, vc->name, reterr);
 }

@@ -49,4 +49,12 @@ void control_stop(struct control_server *server); /* removes the socket; accepts
 int control_call(const char *runtime_dir, const char *volume, const json_t *request,
 		 json_t **ret_answer) WARN_UNUSED;
 
+/*
+ * A pidfd of the process that serves the volume's socket, by the kernel's word,
+ * and the mount point that it tells of (malloc'ed; NULL: it did not answer).
+ * -ENOENT or -ECONNREFUSED: no daemon.
+ */
+int control_find_daemon(const char *runtime_dir, const char *volume, char **ret_mount,
+			int *ret_pidfd) WARN_UNUSED;
+
 #endif

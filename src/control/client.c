@@ -2,6 +2,8 @@
 /* Asking a daemon. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -55,4 +57,41 @@ int control_call(const char *runtime_dir, const char *volume, const json_t *requ
 		return fd;
 	l.fd = fd;
 	return exchange(&l, request, ret_answer);
+}
+
+/* The mount point it tells of; NULL when it says nothing. */
+static char *ask_mount(const struct control_link *l)
+{
+	json_t *request = json_pack("{s:s}", "command", "status"), *answer = NULL;
+	const char *mount = NULL;
+	char *copy;
+
+	if (request && exchange(l, request, &answer) == 0)
+		mount = json_string_value(json_object_get(answer, "mount"));
+	copy = mount ? strdup(mount) : NULL;
+	json_decref(request);
+	json_decref(answer);
+	return copy;
+}
+
+int control_find_daemon(const char *runtime_dir, const char *volume, char **ret_mount,
+			int *ret_pidfd)
+{
+	struct control_link l = control_link(-1, -1, CONTROL_TIMEOUT_S);
+	CLEANUP_CLOSE int fd = connect_to(runtime_dir, volume);
+	CLEANUP_CLOSE int pidfd = -1;
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (fd < 0)
+		return fd;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		return -errno;
+	pidfd = pidfd_open(peer.pid, 0);
+	if (pidfd < 0)
+		return errno == ESRCH ? -ECONNREFUSED : -errno;
+	l.fd = fd;
+	*ret_mount = ask_mount(&l);
+	*ret_pidfd = TAKE_FD(pidfd);
+	return 0;
 }

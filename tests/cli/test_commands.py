@@ -375,6 +375,66 @@ def test_unmount_while_in_use(make_volume):
     v.unmount()
 
 
+def test_unmount_does_not_touch_what_is_mounted_above(make_volume):
+    v = make_volume()
+    mnt = v.mount()
+    run("mount", "-t", "tmpfs", "above", mnt)
+    try:
+        result = v.tdefs("unmount", "sales", check=False)
+        assert result.returncode == 1 and "mounted on top of it" in result.stderr
+        os.kill(v.pid, signal.SIGTERM)
+        wait_for(lambda: "mounted on top of it" in v.log_text(), "the refusal in the log")
+        assert (mnt / "..").exists() and run("findmnt", "-n", "-o", "SOURCE", mnt).stdout.split(
+            )[-1] == "above"
+    finally:
+        run("umount", mnt)
+    assert v.status()["state"] == "online"
+    v.unmount()
+
+
+def test_unmount_waits_for_the_daemon_of_a_moved_backing(make_volume):
+    v = make_volume()
+    mnt = v.mount()
+    moved = v.backing.with_name("moved")
+    v.backing.rename(moved)
+    os.kill(v.pid, signal.SIGSTOP)  # it cannot even say where its mount is
+    unmount = subprocess.Popen([BUILD / "tdefs", "--config", v.config, "unmount", "sales"],
+                               env={**os.environ, **v._environment()})
+    try:
+        wait_for(lambda: not is_mounted(mnt), "the unmount")
+        with pytest.raises(subprocess.TimeoutExpired):
+            unmount.wait(1)
+    finally:
+        os.kill(v.pid, signal.SIGCONT)
+    assert unmount.wait(60) == 0
+    assert process_is_gone(v.pid)
+    v.pid = None
+    moved.rename(v.backing)
+
+
+def test_unmount_tells_of_data_that_was_lost(make_volume, make_disk):
+    disk = make_disk(size_mb=64)
+    disk.mount()
+    v = make_volume(backing=disk.mount_point)
+    mnt = v.mount()
+    with open(mnt / "f", "wb") as f:
+        f.write(b"x" * 100_000)
+    disk.shutdown()
+    result = v.tdefs("unmount", "sales", check=False)
+    assert result.returncode == 1 and not is_mounted(mnt)
+    assert "unmounted, but some data could not be written: Input/output error" in result.stderr
+    assert "do not trust" in result.stderr
+    lost = v.directory / "run/sales.lost"
+    assert not lost.exists()  # it was told
+    disk.unmount()
+    disk.mount()
+    lost.write_text("of another time\n")
+    v.mount()
+    assert not lost.exists()
+    v.unmount()
+    disk.unmount()
+
+
 def test_backing_on_an_unsupported_file_system(make_volume, directory):
     where = directory / "tmpfs"
     where.mkdir()
