@@ -10,14 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "process.h"
 #include "tdefs/control.h"
 #include "tdefs/fs.h"
 #include "tdefs/log.h"
@@ -35,43 +33,6 @@ struct daemon {
 	struct control_server *control;
 	pthread_t signal_thread;
 };
-
-int daemon_harden(struct errmsg *reterr)
-{
-	const struct rlimit no_core = { 0, 0 };
-
-	umask(0); /* the kernel has applied the caller's */
-	if (close_range(STDERR_FILENO + 1, ~0u, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0 ||
-	    setrlimit(RLIMIT_CORE, &no_core) < 0) {
-		errmsg_next(reterr, "see what restricts this process (seccomp, LSM)");
-		return errmsg_fail(reterr, -errno, EXIT_CODE_FAILED,
-				   "cannot harden the process: %s", errno_text(errno));
-	}
-	return 0;
-}
-
-static unsigned long most_open_files(void)
-{
-	CLEANUP_FCLOSE FILE *f = fopen("/proc/sys/fs/nr_open", "re");
-	char line[32];
-
-	return f && fgets(line, sizeof(line), f) ? strtoul(line, NULL, 10) : 0;
-}
-
-/* A descriptor for each open backing file: as many as the system allows, or as we may have. */
-static void raise_open_files(void)
-{
-	unsigned long most = most_open_files();
-	struct rlimit limit = { most, most };
-
-	if (most > 0 && setrlimit(RLIMIT_NOFILE, &limit) == 0)
-		return;
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-		log_warning("cannot raise the limit of open files: %s", errno_text(errno));
-}
 
 static int lock_memory(const struct volume_config *vc, struct errmsg *reterr)
 {
@@ -259,7 +220,7 @@ static int run(struct daemon *d)
 	int r, closed;
 
 	block_signals();
-	raise_open_files();
+	process_raise_limits();
 	r = start(d, &err);
 	if (r < 0) {
 		IGNORE_RESULT(finish(d), "nothing was written yet");

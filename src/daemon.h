@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The mount daemon as a process: hardening, going to the background, readiness,
- * signals. And its opposite, unmounting.
+ * The mount daemon as a process: going to the background, readiness, signals. And its opposite, unmounting.
  */
 #ifndef TDEFS_DAEMON_H
 #define TDEFS_DAEMON_H
@@ -43,8 +42,5 @@ int mount_remove(const char *name, const char *where, struct errmsg *reterr) WAR
  */
 int loss_note(const struct config *config, const char *name, int error) WARN_UNUSED;
 int loss_forget(const struct config *config, const char *name) WARN_UNUSED;
-
-/* Before anything is read: no core dumps, no debugger, few inherited descriptors. */
-int daemon_harden(struct errmsg *reterr) WARN_UNUSED;
 
 #endif

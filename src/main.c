@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "daemon.h"
+#include "process.h"
 
 static const char usage_text[] =
 	"usage: tdefs [--config FILE] mount NAME [--foreground] [--accept-header]\n"
@@ -99,7 +100,7 @@ static int run(const struct arguments *a, struct errmsg *err)
 		(void)errmsg_fail(err, -1, EXIT_CODE_FAILED, "mounting and unmounting need root");
 		return errmsg_print(err, "tdefs");
 	}
-	r = daemon_harden(err);
+	r = process_harden(err);
 	if (r == 0)
 		r = config_load(a->config, &config, err);
 	if (r == 0)
@@ -118,7 +119,10 @@ int main(int argc, char **argv)
 {
 	struct arguments a = { 0 };
 	struct errmsg err = { 0 };
-	int code = parse_arguments(argc, argv, &a);
+	int code;
 
+	if (process_fill_standard_descriptors() < 0)
+		return EXIT_CODE_FAILED; /* and nowhere to say it */
+	code = parse_arguments(argc, argv, &a);
 	return code >= 0 ? code : run(&a, &err);
 }

@@ -147,6 +147,21 @@ def test_a_killed_daemon_is_cleaned_up_and_mounted_again(make_volume):
     assert (mnt / "f").read_text() == "kept"
 
 
+def test_closed_standard_descriptors(make_volume):
+    """Whoever starts us without them: no file of ours takes their place."""
+    v = make_volume(formatted=False)
+    closed = 'exec "$0" "$@" <&- >&- 2>&-'
+    for program, *args in ("tdefsctl", "format"), ("tdefs", "mount"):
+        run("sh", "-c", closed, BUILD / program, "--config", v.config, *args, "sales",
+            env=v._environment())
+    v.pid = v.status()["pid"]
+    for i in range(3):
+        assert os.readlink(f"/proc/{v.pid}/fd/{i}") == "/dev/null"
+    (v.mount_point / "f").write_text("kept")
+    v.unmount()
+    assert "online" in v.log_text() and "unmounted" in v.log_text()
+
+
 def test_usage_errors(make_volume):
     v = make_volume()
     for program in "tdefs", "tdefsctl":

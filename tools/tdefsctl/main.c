@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
+#include "process.h"
 #include "tdefsctl.h"
 
 static const struct verb {
@@ -137,8 +138,11 @@ int main(int argc, char **argv)
 {
 	struct call call = { 0 };
 	const char *config_path = NULL;
-	int code = parse_options(argc, argv, &call, &config_path);
+	int code;
 
+	if (process_fill_standard_descriptors() < 0)
+		return EXIT_CODE_FAILED; /* and nowhere to say it */
+	code = parse_options(argc, argv, &call, &config_path);
 	if (code >= 0)
 		return code;
 	umask(077);

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a program does to itself before it does anything else: both programs, then the daemon. */
+#ifndef TDEFS_PROCESS_H
+#define TDEFS_PROCESS_H
+
+#include "tdefs/errmsg.h"
+#include "tdefs/cleanup.h"
+
+/* First of all: /dev/null where 0, 1 or 2 is closed, else the next file opened becomes output. */
+int process_fill_standard_descriptors(void) WARN_UNUSED;
+
+/* Before anything is read: no core dumps, no debugger, few inherited descriptors. */
+int process_harden(struct errmsg *reterr) WARN_UNUSED;
+
+/* As many open files as may be, files of any size. What cannot be had is logged. */
+void process_raise_limits(void);
+
+#endif
