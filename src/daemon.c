@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,7 @@ struct daemon {
 	struct control_context control_context;
 	struct control_server *control;
 	pthread_t signal_thread;
+	atomic_bool ended; /* set before STOP_SIGNAL_THREAD */
 };
 
 static int lock_memory(const struct volume_config *vc, struct errmsg *reterr)
@@ -106,27 +108,16 @@ static void *signal_loop(void *arg)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, STOP_SIGNAL_THREAD);
-	while (sigwait(&set, &signal) == 0 && signal != STOP_SIGNAL_THREAD) {
+	while (sigwait(&set, &signal) == 0 && !atomic_load(&d->ended)) {
 		struct errmsg err = { 0 };
 
+		if (signal == STOP_SIGNAL_THREAD) /* somebody else's */
+			continue;
 		/* Never by force: an engine may be at work. */
 		if (mount_remove(name, d->where, &err) < 0)
 			log_warning("signal %d: %s", signal, err.text);
 	}
 	return NULL;
-}
-
-static void block_signals(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGPIPE);
-	sigaddset(&set, STOP_SIGNAL_THREAD);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
 static int open_volume(struct daemon *d, struct errmsg *reterr)
@@ -207,6 +198,7 @@ static int serve(struct daemon *d)
 		return -EAGAIN;
 	}
 	r = fs_serve(d->fs);
+	atomic_store(&d->ended, true);
 	pthread_kill(d->signal_thread, STOP_SIGNAL_THREAD);
 	pthread_join(d->signal_thread, NULL);
 	if (r < 0)
@@ -219,7 +211,7 @@ static int run(struct daemon *d)
 	struct errmsg err = { 0 };
 	int r, closed;
 
-	block_signals();
+	process_block_signals();
 	process_raise_limits();
 	r = start(d, &err);
 	if (r < 0) {

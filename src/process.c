@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -40,6 +42,7 @@ int process_harden(struct errmsg *reterr)
 	return 0;
 }
 
+/* A descriptor for each open backing file: as many as the system allows. */
 static unsigned long most_open_files(void)
 {
 	CLEANUP_FCLOSE FILE *f = fopen("/proc/sys/fs/nr_open", "re");
@@ -48,22 +51,35 @@ static unsigned long most_open_files(void)
 	return f && fgets(line, sizeof(line), f) ? strtoul(line, NULL, 10) : 0;
 }
 
-/* A descriptor for each open backing file: as many as the system allows, or as we may have. */
-static void raise_open_files(void)
+/* To `most`, or where that is not ours to have, to what is. */
+static void raise_limit(int resource, rlim_t most, const char *what)
 {
-	unsigned long most = most_open_files();
 	struct rlimit limit = { most, most };
 
-	if (most > 0 && setrlimit(RLIMIT_NOFILE, &limit) == 0)
-		return;
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+	if (setrlimit(resource, &limit) == 0 || getrlimit(resource, &limit) < 0)
 		return;
 	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-		log_warning("cannot raise the limit of open files: %s", errno_text(errno));
+	if (setrlimit(resource, &limit) < 0)
+		log_warning("cannot raise the limit of %s: %s", what, errno_text(errno));
 }
 
 void process_raise_limits(void)
 {
-	raise_open_files();
+	rlim_t most = most_open_files();
+
+	if (most > 0)
+		raise_limit(RLIMIT_NOFILE, most, "open files");
+	raise_limit(RLIMIT_FSIZE, RLIM_INFINITY, "file sizes");
+}
+
+void process_block_signals(void)
+{
+	static const int deadly[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS };
+	sigset_t set;
+
+	sigfillset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(deadly); i++)
+		sigdelset(&set, deadly[i]);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	(void)signal(SIGXFSZ, SIG_IGN); /* write(2) answers EFBIG, which is the writer's */
 }

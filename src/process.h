@@ -15,4 +15,10 @@ int process_harden(struct errmsg *reterr) WARN_UNUSED;
 /* As many open files as may be, files of any size. What cannot be had is logged. */
 void process_raise_limits(void);
 
+/*
+ * No signal ends this process or the threads it will start, but those that an
+ * error of its own raises (and SIGKILL). What is wanted is taken by sigwait(3).
+ */
+void process_block_signals(void);
+
 #endif

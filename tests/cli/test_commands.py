@@ -131,6 +131,44 @@ def test_sigterm_unmounts_but_not_by_force(make_volume):
     assert not is_mounted(mnt)
 
 
+def test_sigterm_unmounts_where_a_symbolic_link_led(make_volume, directory):
+    v = make_volume()
+    real = v.mount_point
+    v.mount_point = directory / "link"
+    v.mount_point.symlink_to(real)
+    v.write_config()
+    v.mount()
+    v.mount_point.unlink()
+    os.kill(v.pid, signal.SIGTERM)
+    wait_for(lambda: process_is_gone(v.pid), "the daemon to end")
+    assert not is_mounted(real)
+
+
+def test_other_signals_do_nothing(make_volume):
+    v = make_volume()
+    mnt = v.mount()
+    deadly = {signal.SIGKILL, signal.SIGSTOP, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE,
+              signal.SIGILL, signal.SIGTRAP, signal.SIGABRT, signal.SIGSYS, signal.SIGTERM,
+              signal.SIGINT}
+    for number in signal.valid_signals() - deadly:
+        os.kill(v.pid, number)
+    (mnt / "f").write_text("written")
+    assert v.status()["state"] == "online"
+    with open(mnt / "busy", "w", encoding="utf-8"):  # the thread that takes SIGTERM still does
+        os.kill(v.pid, signal.SIGTERM)
+        wait_for(lambda: "cannot unmount" in v.log_text(), "the refusal in the log")
+    v.unmount()
+
+
+def test_a_limit_of_file_sizes_is_not_the_daemons(make_volume):
+    v = make_volume()
+    run("prlimit", "--fsize=65536:unlimited", BUILD / "tdefs", "--config", v.config, "mount", "sales",
+        env=v._environment())
+    v.pid = v.status()["pid"]
+    (v.mount_point / "f").write_bytes(b"x" * 1_000_000)
+    assert (v.mount_point / "f").stat().st_size == 1_000_000
+
+
 def test_a_killed_daemon_is_cleaned_up_and_mounted_again(make_volume):
     v = make_volume()
     mnt = v.mount()
