@@ -120,6 +120,17 @@ static void *signal_loop(void *arg)
 	return NULL;
 }
 
+static int drop_capabilities(struct errmsg *reterr)
+{
+	int r = process_drop_capabilities();
+
+	if (r == 0)
+		return 0;
+	errmsg_next(reterr, "see what restricts this process (seccomp, LSM)");
+	return errmsg_fail(reterr, r, EXIT_CODE_FAILED, "cannot drop capabilities: %s",
+			   errno_text(r));
+}
+
 static int open_volume(struct daemon *d, struct errmsg *reterr)
 {
 	const struct mount_request *request = d->request;
@@ -142,6 +153,8 @@ static int start(struct daemon *d, struct errmsg *reterr)
 	struct fs_options o = options;
 	int r = open_log(request, reterr);
 
+	if (r == 0)
+		r = drop_capabilities(reterr);
 	if (r == 0)
 		r = lock_memory(request->volume, reterr);
 	if (r == 0)

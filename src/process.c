@@ -4,13 +4,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "tdefs/log.h"
@@ -82,4 +85,27 @@ void process_block_signals(void)
 		sigdelset(&set, deadly[i]);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	(void)signal(SIGXFSZ, SIG_IGN); /* write(2) answers EFBIG, which is the writer's */
+}
+
+#define CAPABILITY(name) (UINT64_C(1) << CAP_##name)
+
+/* Acting on any file for any caller; locking memory; mounting and unmounting. */
+static const uint64_t needed = CAPABILITY(CHOWN) | CAPABILITY(DAC_OVERRIDE) |
+			       CAPABILITY(DAC_READ_SEARCH) | CAPABILITY(FOWNER) |
+			       CAPABILITY(FSETID) | CAPABILITY(SETGID) | CAPABILITY(SETUID) |
+			       CAPABILITY(MKNOD) | CAPABILITY(IPC_LOCK) | CAPABILITY(SYS_ADMIN);
+
+int process_drop_capabilities(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	if (syscall(SYS_capget, &header, data) < 0)
+		return -errno;
+	for (size_t i = 0; i < ARRAY_SIZE(data); i++) {
+		data[i].permitted &= (uint32_t)(needed >> (32 * i));
+		data[i].effective = data[i].permitted;
+		data[i].inheritable = 0;
+	}
+	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
 }

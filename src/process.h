@@ -21,4 +21,11 @@ void process_raise_limits(void);
  */
 void process_block_signals(void);
 
+/*
+ * Keep the capabilities that the daemon needs, and no other: above all not
+ * CAP_SYS_RESOURCE, which is above hard quotas. Of this thread and those that it
+ * will start; after process_raise_limits().
+ */
+int process_drop_capabilities(void) WARN_UNUSED;
+
 #endif

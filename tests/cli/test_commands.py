@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 from conftest import BUILD, Volume, is_mounted, process_is_gone, run, wait_for
@@ -158,6 +159,22 @@ def test_other_signals_do_nothing(make_volume):
         os.kill(v.pid, signal.SIGTERM)
         wait_for(lambda: "cannot unmount" in v.log_text(), "the refusal in the log")
     v.unmount()
+
+
+def test_the_daemon_keeps_few_capabilities(make_volume):
+    v = make_volume()
+    v.mount()
+    chown, dac, search, fowner, fsetid, setgid, setuid = 0, 1, 2, 3, 4, 6, 7
+    ipc_lock, sys_admin, mknod, sys_resource = 14, 21, 27, 24
+    kept = sum(1 << n for n in (chown, dac, search, fowner, fsetid, setgid, setuid, ipc_lock,
+                                sys_admin, mknod))
+    tasks = list(Path(f"/proc/{v.pid}/task").iterdir())
+    assert len(tasks) >= 3  # requests, control socket, signals
+    for task in tasks:
+        caps = {line.split(":")[0]: int(line.split()[1], 16)
+                for line in (task / "status").read_text().splitlines() if line.startswith("Cap")}
+        assert caps["CapPrm"] == kept and caps["CapInh"] == 0
+        assert caps["CapEff"] & ~kept == 0 and not caps["CapPrm"] >> sys_resource & 1
 
 
 def test_a_limit_of_file_sizes_is_not_the_daemons(make_volume):
