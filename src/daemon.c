@@ -230,6 +230,7 @@ static int run(struct daemon *d)
 	if (r < 0) {
 		IGNORE_RESULT(finish(d), "nothing was written yet");
 		tell_parent(d, err.exit_code);
+		text_escape_message(&err);
 		return errmsg_print(&err, "tdefs");
 	}
 	r = serve(d);

@@ -7,6 +7,7 @@
 
 #include "daemon.h"
 #include "process.h"
+#include "tdefs/control.h"
 
 static const char usage_text[] =
 	"usage: tdefs [--config FILE] mount NAME [--foreground] [--accept-header]\n"
@@ -88,6 +89,12 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
 	return -1;
 }
 
+static int failed(struct errmsg *err)
+{
+	text_escape_message(err);
+	return errmsg_print(err, "tdefs");
+}
+
 static int run(const struct arguments *a, struct errmsg *err)
 {
 	CLEANUP_CONFIG struct config *config = NULL;
@@ -98,7 +105,7 @@ static int run(const struct arguments *a, struct errmsg *err)
 	if (geteuid() != 0) {
 		errmsg_next(err, "run it as root");
 		(void)errmsg_fail(err, -1, EXIT_CODE_FAILED, "mounting and unmounting need root");
-		return errmsg_print(err, "tdefs");
+		return failed(err);
 	}
 	r = process_harden(err);
 	if (r == 0)
@@ -107,10 +114,10 @@ static int run(const struct arguments *a, struct errmsg *err)
 		r = config_volume(config, a->name, &request.volume, err);
 	if (r == 0 && strcmp(a->verb, "unmount") == 0) {
 		r = daemon_unmount(config, request.volume, err);
-		return r < 0 ? errmsg_print(err, "tdefs") : EXIT_CODE_DONE;
+		return r < 0 ? failed(err) : EXIT_CODE_DONE;
 	}
 	if (r < 0)
-		return errmsg_print(err, "tdefs");
+		return failed(err);
 	request.config = config;
 	return daemon_mount(&request);
 }

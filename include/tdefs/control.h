@@ -5,7 +5,8 @@
  * by peer credentials the group may read, everything else is uid 0's.
  *
  * Requests: {"command": "status"} and {"command": "recheck", "path": "a/b"}.
- * Answers carry "schema" and either what was asked for, or "error".
+ * Answers carry "schema" and either what was asked for, or "error". Paths and key
+ * identifiers are text as text_escape() makes it, in requests too.
  */
 #ifndef TDEFS_CONTROL_H
 #define TDEFS_CONTROL_H
@@ -20,6 +21,25 @@
 #define CONTROL_REQUEST_MAX 8192
 #define CONTROL_ANSWER_MAX  65536
 #define CONTROL_GROUP	    "tdefs"
+
+/*
+ * Bytes as text that JSON takes and a terminal shows: control characters, what
+ * is not UTF-8, and backslashes become \xNN. text_escape() cuts what does not fit
+ * into `room` and returns `out`; the others allocate, and answer NULL without memory.
+ */
+char *text_escape(const char *bytes, char *out, size_t room);
+char *text_new(const char *bytes) WARN_UNUSED;
+json_t *text_json(const char *bytes) WARN_UNUSED;
+/* A message in place, before it is printed: it may quote a name or a header. */
+void text_escape_message(struct errmsg *e);
+/* Back, in place; -EINVAL when it is no such text. */
+int text_unescape(char *text) WARN_UNUSED;
+
+static inline void cleanup_json_(json_t **j)
+{
+	json_decref(*j);
+}
+#define CLEANUP_JSON CLEANUP(cleanup_json_)
 
 /* What the protocol tells of; outlives the server. */
 struct control_context {

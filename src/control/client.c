@@ -62,16 +62,17 @@ int control_call(const char *runtime_dir, const char *volume, const json_t *requ
 /* The mount point it tells of; NULL when it says nothing. */
 static char *ask_mount(const struct control_link *l)
 {
-	json_t *request = json_pack("{s:s}", "command", "status"), *answer = NULL;
+	CLEANUP_JSON json_t *request = json_pack("{s:s}", "command", "status");
+	CLEANUP_JSON json_t *answer = NULL;
+	CLEANUP_FREE char *copy = NULL;
 	const char *mount = NULL;
-	char *copy;
 
 	if (request && exchange(l, request, &answer) == 0)
 		mount = json_string_value(json_object_get(answer, "mount"));
 	copy = mount ? strdup(mount) : NULL;
-	json_decref(request);
-	json_decref(answer);
-	return copy;
+	if (copy && text_unescape(copy) < 0)
+		return NULL;
+	return TAKE_PTR(copy);
 }
 
 int control_find_daemon(const char *runtime_dir, const char *volume, char **ret_mount,

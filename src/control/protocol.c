@@ -7,11 +7,6 @@
 #include "tdefs/bytes.h"
 #include "tdefs/control.h"
 
-static void cleanup_json(json_t **j)
-{
-	json_decref(*j);
-}
-
 static json_t *error_answer(const char *text)
 {
 	return json_pack("{s:i, s:s}", "schema", CONTROL_SCHEMA, "error", text);
@@ -35,7 +30,7 @@ static json_t *protector_json(const struct key_slot *slot)
 {
 	char thumbprint[HEX_LEN(32)];
 
-	return json_pack("{s:s, s:s, s:I}", "kid", slot->kid, "thumbprint",
+	return json_pack("{s:o, s:s, s:I}", "kid", text_json(slot->kid), "thumbprint",
 			 hex_encode(slot->thumbprint, 32, thumbprint), "slot_created",
 			 (json_int_t)slot->created);
 }
@@ -52,10 +47,10 @@ static json_t *answer_status(const struct control_context *context, const json_t
 
 	(void)request;
 	store_usage(volume_store(context->volume), &usage);
-	return json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:s, s:I, s:o, s:s, s:s, "
+	return json_pack("{s:i, s:s, s:s, s:o, s:o, s:s, s:i, s:I, s:s, s:I, s:o, s:s, s:s, "
 			 "s:I, s:I, s:I, s:o}",
 			 "schema", CONTROL_SCHEMA, "name", vc->name, "state", "online", "backing",
-			 vc->backing, "mount", vc->mount, "cache",
+			 text_json(vc->backing), "mount", text_json(vc->mount), "cache",
 			 cache_mode_name(vc->settings.cache), "pid", (int)getpid(), "mounted_at",
 			 (json_int_t)context->mounted_at, "uuid", uuid_format(h->uuid, uuid),
 			 "header_sequence", (json_int_t)h->sequence, "protector",
@@ -67,11 +62,12 @@ static json_t *answer_status(const struct control_context *context, const json_t
 
 static json_t *answer_recheck(const struct control_context *context, const json_t *request)
 {
-	const char *path = json_string_value(json_object_get(request, "path"));
+	const char *text = json_string_value(json_object_get(request, "path"));
+	CLEANUP_FREE char *path = text ? strdup(text) : NULL;
 	enum file_verdict verdict;
 	int r;
 
-	if (!path || !*path)
+	if (!path || !*path || text_unescape(path) < 0)
 		return error_answer("recheck needs \"path\", relative to the volume's root");
 	r = store_check_path(volume_store(context->volume), path, &verdict);
 	if (r < 0)
@@ -108,9 +104,9 @@ char *control_answer(const struct control_context *context, const char *request,
 		     uid_t uid)
 {
 	json_error_t error;
-	CLEANUP(cleanup_json)
+	CLEANUP_JSON
 	json_t *parsed = json_loadb(request, len, JSON_REJECT_DUPLICATES, &error);
-	CLEANUP(cleanup_json)
+	CLEANUP_JSON
 	json_t *answer = json_is_object(parsed) ? dispatch(context, parsed, uid)
 						: error_answer("not a JSON object");
 

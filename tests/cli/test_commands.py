@@ -643,6 +643,68 @@ def test_verify_of_a_mounted_volume_under_load(make_volume):
             t.join()
 
 
+def test_verify_of_a_symbolic_link(make_volume, directory):
+    v = make_volume()
+    fill(v.mount())
+    v.unmount()
+    (directory / "link").symlink_to(v.backing)
+    for target in f"{directory}/link", f"{directory}/link/":
+        assert v.ctl_json("verify", target)["files"] == 4
+    flip(v.backing / "small", 100)
+    flip(v.backing / "small", 2148)
+    assert v.ctl("verify", f"{directory}/link", check=False).returncode == 1
+
+
+def test_verify_shows_names_that_are_not_text(make_volume):
+    v = make_volume()
+    mnt = os.fsencode(v.mount())
+    names = [b"\xff\xfe", b"\x1b[2J", b"back\\slash", "gr\u00fcn".encode(), b"good\xff"]
+    for name in names:
+        with open(os.path.join(mnt, name), "wb") as f:
+            f.write(b"x" * 100)
+    v.unmount()
+    for name in names[:-1]:
+        os.truncate(os.path.join(os.fsencode(v.backing), name), 4096 + 9)
+    answer = v.ctl_json("verify", "sales")
+    shown = {"\\xff\\xfe", "\\x1b[2J", "back\\x5cslash", "gr\u00fcn"}
+    assert {b["path"] for b in answer["bad"]} == shown and answer["files"] == 5
+    result = v.ctl("verify", "sales", check=False)
+    assert result.returncode == 1 and "\x1b" not in result.stdout
+    for name in shown:
+        assert f"BAD {name}: " in result.stdout
+    result = v.ctl("accept-lost", "sales", "no\x1bsuch", "--yes", check=False)
+    assert "no\\x1bsuch" in result.stderr
+
+
+def test_verify_goes_as_deep_as_the_tree(make_volume):
+    v = make_volume()
+    here = os.open(v.mount(), os.O_RDONLY)
+    for _ in range(25):  # 25 names of 200 bytes are beyond PATH_MAX
+        os.mkdir("d" * 200, dir_fd=here)
+        below = os.open("d" * 200, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    fd = os.open("f", os.O_CREAT | os.O_WRONLY, dir_fd=here)
+    os.write(fd, b"deep")
+    os.close(fd)
+    os.close(here)
+    v.unmount()
+    answer = v.ctl_json("verify", "sales")
+    assert answer["files"] == 1 and answer["bad"] == []
+
+
+def test_verify_tells_of_what_it_did_not_enter(make_volume):
+    v = make_volume()
+    fill(v.mount())
+    v.unmount()
+    run("mount", "-t", "tmpfs", "none", v.backing / "sub")
+    try:
+        bad = v.ctl_json("verify", "sales")["bad"]
+    finally:
+        run("umount", v.backing / "sub")
+    assert [b["path"] for b in bad] == ["sub"] and "another file system" in bad[0]["verdict"]
+
+
 def test_verify_of_no_volume(make_volume, directory):
     v = make_volume()
     (directory / "plain").mkdir()

@@ -519,6 +519,71 @@ static void a_client_gives_up_in_the_end(void **state)
 	json_decref(request);
 }
 
+/* What JSON and terminals cannot take is escaped, unambiguously. */
+static void bytes_become_text_and_come_back(void **state)
+{
+	static const struct {
+		const char *bytes, *text;
+	} cases[] = {
+		{ "", "" },
+		{ "plain/n\xc3\xa4me \xe2\x82\xac \xf0\x9f\x98\x80",
+		  "plain/n\xc3\xa4me \xe2\x82\xac \xf0\x9f\x98\x80" },
+		{ "\x1b[31m\n\x7f", "\\x1b[31m\\x0a\\x7f" },
+		{ "\\x41", "\\x5cx41" },
+		{ "\xff\x80z", "\\xff\\x80z" },
+		{ "\xc2\x9b", "\\xc2\\x9b" },			/* a control character of C1 */
+		{ "\xc0\xaf", "\\xc0\\xaf" },			/* longer than need be */
+		{ "\xed\xa0\x80", "\\xed\\xa0\\x80" },		/* a surrogate */
+		{ "\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80" }, /* beyond U+10FFFF */
+		{ "\xe2\x82", "\\xe2\\x82" },			/* cut */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char *text = text_new(cases[i].bytes);
+		json_t *json = text_json(cases[i].bytes);
+
+		assert_string_equal(text, cases[i].text);
+		assert_string_equal(json_string_value(json), cases[i].text);
+		assert_int_equal(text_unescape(text), 0);
+		assert_string_equal(text, cases[i].bytes);
+		json_decref(json);
+		free(text);
+	}
+}
+
+static void texts_are_cut_between_characters_and_checked(void **state)
+{
+	static const char *const bad[] = { "\\", "\\x", "\\x4", "\\xg0", "\\x00", "\\n41" };
+	char out[8], text[16];
+
+	(void)state;
+	assert_string_equal(text_escape("abc\xff", out, 8), "abc\\xff");
+	assert_string_equal(text_escape("abc\xff", out, 7), "abc");
+	assert_string_equal(text_escape("ab\xe2\x82\xac", out, 5), "ab");
+	assert_string_equal(text_escape("ab\xe2\x82\xac", out, 6), "ab\xe2\x82\xac");
+	assert_string_equal(text_escape("a", out, 1), "");
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		(void)snprintf(text, sizeof(text), "%s", bad[i]);
+		assert_int_equal(text_unescape(text), -EINVAL);
+	}
+}
+
+static void recheck_takes_names_that_are_not_text(void **state)
+{
+	struct volume *v = NULL;
+	json_t *answer;
+
+	(void)state;
+	open_context(&v);
+	run("printf x > \"$(printf '%s/back/\\377' $D)\""); /* too short to be a file of ours */
+	answer = ask("{\"command\": \"recheck\", \"path\": \"\\\\xff\"}", 0);
+	assert_non_null(json_object_get(answer, "good"));
+	json_decref(answer);
+	assert_error("{\"command\": \"recheck\", \"path\": \"\\\\xf\"}", 0, "needs \"path\"");
+	assert_int_equal(volume_close(v), 0);
+}
+
 static void long_socket_paths_are_refused(void **state)
 {
 	struct control_server *server = NULL;
@@ -563,6 +628,9 @@ int main(void)
 		TEST(a_silent_peer_does_not_delay_the_end),
 		TEST(the_socket_waits_for_descriptors),
 		TEST(a_client_gives_up_in_the_end),
+		TEST(bytes_become_text_and_come_back),
+		TEST(texts_are_cut_between_characters_and_checked),
+		TEST(recheck_takes_names_that_are_not_text),
 		TEST(long_socket_paths_are_refused),
 	};
 

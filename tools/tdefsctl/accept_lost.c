@@ -5,25 +5,15 @@
  * it into zeros of the same size, when an operator says so.
  */
 #include <errno.h>
-#include <linux/openat2.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "tdefsctl.h"
 
 #define PAST_THE_END (1 << 20) /* bytes: above any file system's block */
-
-static int open_in_volume(const struct target *t, const char *path)
-{
-	struct open_how how = { .flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
-				.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
-	long fd = syscall(SYS_openat2, t->backing.root_fd, path, &how, sizeof(how));
-
-	return fd < 0 ? -errno : (int)fd;
-}
 
 static int failed(struct call *call, int r, const char *path, const char *what, const char *next)
 {
@@ -34,20 +24,22 @@ static int failed(struct call *call, int r, const char *path, const char *what, 
 
 static bool confirmed(const struct call *call, const char *path)
 {
+	CLEANUP_FREE char *text = text_new(path);
 	int c;
 
 	if (call->yes)
 		return true;
 	if (!isatty(STDIN_FILENO))
 		return false;
-	fprintf(stderr, "Turn %s into zeros? Its data is lost for good. [y/N] ", path);
+	fprintf(stderr, "Turn %s into zeros? Its data is lost for good. [y/N] ",
+		text ? text : "the file");
 	c = getchar();
 	return c == 'y' || c == 'Y';
 }
 
 static int make_zeros(struct call *call, const struct target *t, const char *path)
 {
-	CLEANUP_CLOSE int fd = open_in_volume(t, path);
+	CLEANUP_CLOSE int fd = open_regular(t->backing.root_fd, path, O_RDWR);
 	const struct file_context context = { .sys = &sysio_kernel };
 	enum file_verdict verdict;
 	struct stat st;
@@ -75,6 +67,7 @@ static int make_zeros(struct call *call, const struct target *t, const char *pat
 int verb_accept_lost(struct call *call)
 {
 	CLEANUP_CLOSE int lock_fd = -1;
+	CLEANUP_FREE char *text = NULL;
 	const char *path = call->args[1];
 	struct target t;
 	int r = target_open(call, call->args[0], &t);
@@ -89,6 +82,11 @@ int verb_accept_lost(struct call *call)
 	target_close(&t);
 	if (r < 0)
 		return call_failed(call);
-	printf("%s: reads as zeros now\n", path);
+	if (call->json)
+		return print_json(json_pack("{s:i, s:o}", "schema", CONTROL_SCHEMA, "zeros",
+					    text_json(path)),
+				  EXIT_CODE_DONE);
+	text = text_new(path);
+	printf("%s: reads as zeros now\n", text ? text : "the file");
 	return EXIT_CODE_DONE;
 }

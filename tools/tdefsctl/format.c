@@ -11,39 +11,43 @@
 static void warn_if_exposed(const char *backing)
 {
 	CLEANUP_FREE char *parent = NULL;
+	CLEANUP_FREE char *text = text_new(backing);
 	struct stat st;
 
 	if (asprintf(&parent, "%s/..", backing) < 0) {
 		parent = NULL;
 		return;
 	}
-	if (stat(parent, &st) == 0 && st.st_mode & S_IXOTH)
+	if (text && stat(parent, &st) == 0 && st.st_mode & S_IXOTH)
 		fprintf(stderr,
 			PROGRAM ": warning: other users can reach %s past the mount\n"
 				"  next: put it into a directory of its own with mode 0700\n",
-			backing);
+			text);
 }
 
 static int report(const struct call *call, const struct volume_config *vc,
 		  const struct volume_header *h)
 {
 	const struct key_slot *slot = volume_header_active_slot(h);
+	CLEANUP_FREE char *backing = text_new(vc->backing);
+	CLEANUP_FREE char *kid = text_new(slot->kid);
 	char uuid[UUID_TEXT_LEN], thumbprint[HEX_LEN(32)];
 
+	if (!backing || !kid)
+		return print_json(NULL, EXIT_CODE_FAILED);
 	uuid_format(h->uuid, uuid);
 	hex_encode(slot->thumbprint, 32, thumbprint);
 	if (call->json)
 		return print_json(json_pack("{s:i, s:s, s:s, s:s, s:s, s:s}", "schema",
-					    CONTROL_SCHEMA, "name", vc->name, "backing",
-					    vc->backing, "uuid", uuid, "kid", slot->kid,
-					    "thumbprint", thumbprint),
+					    CONTROL_SCHEMA, "name", vc->name, "backing", backing,
+					    "uuid", uuid, "kid", kid, "thumbprint", thumbprint),
 				  EXIT_CODE_DONE);
 	printf("volume %s: formatted %s\n"
 	       "  uuid       %s\n"
 	       "  protector  %s\n"
 	       "  thumbprint %s\n"
 	       "Keep the protector safe: without it the data is lost.\n",
-	       vc->name, vc->backing, uuid, slot->kid, thumbprint);
+	       vc->name, backing, uuid, kid, thumbprint);
 	return EXIT_CODE_DONE;
 }
 

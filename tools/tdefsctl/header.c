@@ -29,8 +29,8 @@ static json_t *hex_json(const uint8_t *bytes, size_t len)
 
 static json_t *slot_json(const struct key_slot *s)
 {
-	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:I, s:o, s:o, s:o}", "state",
-			 slot_state_text(s->state), "kid", s->kid, "wrap_algorithm",
+	return json_pack("{s:s, s:o, s:s, s:o, s:o, s:I, s:o, s:o, s:o}", "state",
+			 slot_state_text(s->state), "kid", text_json(s->kid), "wrap_algorithm",
 			 algorithm_text(s->wrap_algorithm), "thumbprint",
 			 hex_json(s->thumbprint, 32), "dek_id", hex_json(s->dek_id, 16), "created",
 			 (json_int_t)s->created, "wrapped_dek",
@@ -55,8 +55,8 @@ static json_t *header_json(const struct target *t)
 	const struct volume_header *h = &t->header.header;
 	char uuid[UUID_TEXT_LEN];
 
-	return json_pack("{s:i, s:s, s:s, s:o, s:s, s:i, s:I, s:I, s:s, s:s, s:o}", "schema",
-			 CONTROL_SCHEMA, "backing", t->backing_path, "uuid",
+	return json_pack("{s:i, s:o, s:s, s:o, s:s, s:i, s:I, s:I, s:s, s:s, s:o}", "schema",
+			 CONTROL_SCHEMA, "backing", text_json(t->backing_path), "uuid",
 			 uuid_format(h->uuid, uuid), "key_domain_id",
 			 hex_json(h->key_domain_id, 16), "cipher", "aes-256-xts", "sector_size",
 			 (int)h->sector_size, "sequence", (json_int_t)h->sequence, "created",
@@ -77,12 +77,13 @@ static const char *time_text(uint64_t seconds, char out[static 32])
 
 static void print_slot(size_t i, const struct key_slot *s)
 {
+	CLEANUP_FREE char *kid = text_new(s->kid);
 	char hex[HEX_LEN(32)], when[32];
 
 	printf("slot %zu       %s\n"
 	       "  protector  %s\n"
 	       "  thumbprint %s\n",
-	       i, slot_state_text(s->state), s->kid, hex_encode(s->thumbprint, 32, hex));
+	       i, slot_state_text(s->state), kid ? kid : "?", hex_encode(s->thumbprint, 32, hex));
 	printf("  dek id     %s\n"
 	       "  wrapped by %s, %zu bytes, %s\n",
 	       hex_encode(s->dek_id, 16, hex), algorithm_text(s->wrap_algorithm),
@@ -92,6 +93,7 @@ static void print_slot(size_t i, const struct key_slot *s)
 static void print_header(const struct target *t)
 {
 	const struct volume_header *h = &t->header.header;
+	CLEANUP_FREE char *backing = text_new(t->backing_path);
 	char uuid[UUID_TEXT_LEN], domain[HEX_LEN(16)], when[32];
 
 	printf("backing      %s\n"
@@ -101,7 +103,7 @@ static void print_header(const struct target *t)
 	       "sequence     %llu\n"
 	       "formatted    %s\n"
 	       "copies       header %s, header.bak %s\n",
-	       t->backing_path, uuid_format(h->uuid, uuid),
+	       backing ? backing : "?", uuid_format(h->uuid, uuid),
 	       hex_encode(h->key_domain_id, 16, domain), h->sector_size,
 	       (unsigned long long)h->sequence, time_text(h->created, when),
 	       header_copy_state_text(t->header.state[0]),

@@ -48,6 +48,7 @@ int usage_error(const char *what)
 
 int call_failed(struct call *call)
 {
+	text_escape_message(&call->err);
 	return errmsg_print(&call->err, PROGRAM);
 }
 

@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a name on the command line to an open backing directory and its header. */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "tdefsctl.h"
 
@@ -38,4 +44,23 @@ int target_open(struct call *call, const char *name, struct target *ret_target)
 void target_close(struct target *t)
 {
 	backing_close(&t->backing);
+}
+
+int open_regular(int dirfd, const char *path, int flags)
+{
+	struct open_how how = { .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+				.resolve =
+					RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV };
+	CLEANUP_CLOSE int pin = (int)syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+	char itself[32];
+	struct stat st;
+	int fd;
+
+	if (pin < 0 || fstat(pin, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	(void)snprintf(itself, sizeof(itself), "/proc/self/fd/%d", pin);
+	fd = open(itself, flags | O_NONBLOCK | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
 }

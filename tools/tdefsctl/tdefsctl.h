@@ -35,12 +35,6 @@ int usage_error(const char *what);
 /* Print as one line of JSON and drop the reference; NULL is "out of memory". Returns the code. */
 int print_json(json_t *object, int code);
 
-static inline void cleanup_json_(json_t **j)
-{
-	json_decref(*j);
-}
-#define CLEANUP_JSON CLEANUP(cleanup_json_)
-
 /* What NAME|DIR names: a configured volume, or, with a slash in it, a backing directory. */
 struct target {
 	const char *label; /* for messages */
@@ -51,5 +45,12 @@ struct target {
 };
 int target_open(struct call *call, const char *name, struct target *ret_target) WARN_UNUSED;
 void target_close(struct target *t);
+
+/*
+ * Open a regular file beneath `dirfd` (AT_FDCWD: where we are) with `flags`:
+ * through no symbolic link, out of no file system, and nothing else is opened,
+ * whoever moves directories meanwhile. -EINVAL: it is not a regular file.
+ */
+int open_regular(int dirfd, const char *path, int flags) WARN_UNUSED;
 
 #endif

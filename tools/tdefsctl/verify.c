@@ -16,6 +16,7 @@ struct verification {
 	const struct target *target;
 	struct file_context context;
 	struct counters counters;
+	dev_t root_dev;
 	uint64_t files;
 	json_t *bad; /* of {path, verdict} */
 	time_t last_progress;
@@ -38,8 +39,8 @@ static void show_progress(struct verification *v, bool last)
 
 static int note_bad(struct verification *v, const char *path, const char *verdict)
 {
-	return json_array_append_new(v->bad,
-				     json_pack("{s:s, s:s}", "path", path, "verdict", verdict)) < 0
+	return json_array_append_new(v->bad, json_pack("{s:o, s:s}", "path", text_json(path),
+						       "verdict", verdict)) < 0
 		       ? -ENOMEM
 		       : 0;
 }
@@ -50,7 +51,8 @@ static int note_bad(struct verification *v, const char *path, const char *verdic
  */
 static bool daemon_says_good(struct verification *v, const char *path)
 {
-	CLEANUP_JSON json_t *request = json_pack("{s:s, s:s}", "command", "recheck", "path", path);
+	CLEANUP_JSON json_t *request =
+		json_pack("{s:s, s:o}", "command", "recheck", "path", text_json(path));
 	CLEANUP_JSON json_t *answer = NULL;
 
 	if (!v->target->volume || !request ||
@@ -60,18 +62,20 @@ static bool daemon_says_good(struct verification *v, const char *path)
 	return json_is_true(json_object_get(answer, "good"));
 }
 
-/* `path` is relative to the volume's root; gone meanwhile is not bad. */
-static int check_file(struct verification *v, const char *full_path, const char *path)
+/*
+ * `name` in the directory that we are in, `path` from the volume's root. What is
+ * gone meanwhile, or something else than a file by now, is not bad.
+ */
+static int check_file(struct verification *v, const char *name, const char *path)
 {
-	CLEANUP_CLOSE int fd =
-		open(full_path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOATIME | O_CLOEXEC);
+	CLEANUP_CLOSE int fd = open_regular(AT_FDCWD, name, O_RDONLY | O_NOATIME);
 	enum file_verdict verdict = 0;
 	int r;
 
-	if (fd < 0 && errno == ENOENT)
+	if (fd == -ENOENT || fd == -ELOOP || fd == -EINVAL)
 		return 0;
 	v->files++;
-	r = fd < 0 ? -errno : file_check(&v->context, fd, &verdict);
+	r = fd < 0 ? fd : file_check(&v->context, fd, &verdict);
 	if (r == 0 && file_verdict_is_good(verdict))
 		return 0;
 	if (daemon_says_good(v, path))
@@ -87,15 +91,18 @@ static bool is_ours(const struct verification *v, const FTSENT *e)
 	       (v->target->backing.is_mount_root && strcmp(e->fts_name, STORE_LOST_FOUND) == 0);
 }
 
-static int visit(struct verification *v, FTS *tree, FTSENT *e, size_t root_len)
+/* The walk starts at "."; so does each path. */
+static int visit(struct verification *v, FTS *tree, FTSENT *e)
 {
-	const char *path = e->fts_level > 0 ? e->fts_path + root_len + 1 : ".";
+	const char *path = e->fts_level > 0 ? e->fts_path + strlen("./") : ".";
 	int r = 0;
 
 	if (e->fts_info == FTS_D && is_ours(v, e))
 		return fts_set(tree, e, FTS_SKIP) < 0 ? -errno : 0;
 	if (e->fts_info == FTS_F)
 		r = check_file(v, e->fts_accpath, path);
+	else if (e->fts_info == FTS_D && e->fts_statp->st_dev != v->root_dev)
+		r = note_bad(v, path, "another file system is mounted there");
 	else if ((e->fts_info == FTS_DNR || e->fts_info == FTS_ERR || e->fts_info == FTS_NS) &&
 		 e->fts_errno != ENOENT)
 		r = note_bad(v, path, errno_text(e->fts_errno));
@@ -103,23 +110,26 @@ static int visit(struct verification *v, FTS *tree, FTSENT *e, size_t root_len)
 	return r;
 }
 
+/*
+ * From the directory that is open, whatever its path means by now. fts(3) goes
+ * into each directory and checks that it is the one that it saw.
+ */
 static int walk(struct verification *v)
 {
-	CLEANUP_FREE char *root = strdup(v->target->backing_path);
-	char *roots[] = { root, NULL };
+	char *roots[] = { (char[]){ "." }, NULL };
+	struct stat root;
 	FTS *tree;
 	FTSENT *e;
 	int r = 0;
 
-	if (!root)
-		return -ENOMEM;
-	for (size_t len = strlen(root); len > 1 && root[len - 1] == '/'; len--)
-		root[len - 1] = '\0';
-	tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
+	if (fstat(v->target->backing.root_fd, &root) < 0 || fchdir(v->target->backing.root_fd) < 0)
+		return -errno;
+	v->root_dev = root.st_dev;
+	tree = fts_open(roots, FTS_PHYSICAL | FTS_XDEV, NULL);
 	if (!tree)
 		return -errno;
 	while (r == 0 && (errno = 0, e = fts_read(tree)))
-		r = visit(v, tree, e, strlen(root));
+		r = visit(v, tree, e);
 	if (r == 0 && errno)
 		r = -errno;
 	fts_close(tree);
@@ -144,20 +154,21 @@ static int note_header(struct verification *v)
 
 static int report(const struct verification *v)
 {
+	CLEANUP_FREE char *label = text_new(v->target->label);
 	int code = json_array_size(v->bad) ? EXIT_CODE_FAILED : EXIT_CODE_DONE;
 	json_t *bad;
 	size_t i;
 
 	if (v->call->json)
-		return print_json(json_pack("{s:i, s:s, s:b, s:I, s:O}", "schema", CONTROL_SCHEMA,
-					    "backing", v->target->backing_path, "key_used",
-					    v->context.dek != NULL, "files", (json_int_t)v->files,
-					    "bad", v->bad),
+		return print_json(json_pack("{s:i, s:o, s:b, s:I, s:O}", "schema", CONTROL_SCHEMA,
+					    "backing", text_json(v->target->backing_path),
+					    "key_used", v->context.dek != NULL, "files",
+					    (json_int_t)v->files, "bad", v->bad),
 				  code);
 	json_array_foreach(v->bad, i, bad)
 		printf("BAD %s: %s\n", json_string_value(json_object_get(bad, "path")),
 		       json_string_value(json_object_get(bad, "verdict")));
-	printf("%s: %llu files checked%s, %zu bad\n", v->target->label,
+	printf("%s: %llu files checked%s, %zu bad\n", label ? label : "?",
 	       (unsigned long long)v->files,
 	       v->context.dek ? "" : " (without the key: no HMAC was)", json_array_size(v->bad));
 	return code;
