@@ -100,31 +100,48 @@ static int make_header_dir(const struct sysio *sys, struct backing *b,
 	return r < 0 ? r : backing_lock(b, vc->name, ret_lock_fd, reterr);
 }
 
-static void undo(const struct sysio *sys, const struct backing *b, bool made)
-{
-	const char *const names[] = { "header", "header.bak", "header.new", "header.bak.new" };
+/* What this process has made so far; nothing else is taken back. */
+struct made {
+	bool dir;    /* .tdefs */
+	bool lock;   /* .tdefs/lock, in that, and it is held */
+	bool header; /* where there was none, under the lock */
+	bool pin;    /* the same */
+};
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+static void undo(const struct sysio *sys, const struct config *config,
+		 const struct volume_config *vc, const struct backing *b, const struct made *made)
+{
+	static const char *const names[] = { "header", "header.bak", "header.new",
+					     "header.bak.new" };
+
+	for (size_t i = 0; made->header && i < ARRAY_SIZE(names); i++)
 		IGNORE_RESULT(sys->unlinkat(b->header_fd, names[i], 0), "as far as it goes");
-	if (!made)
+	if (made->pin)
+		pin_remove(sys, config->state_dir, vc->name);
+	if (!made->dir)
 		return;
-	IGNORE_RESULT(sys->unlinkat(b->header_fd, "lock", 0), "as far as it goes");
+	if (made->lock)
+		IGNORE_RESULT(sys->unlinkat(b->header_fd, "lock", 0), "as far as it goes");
 	IGNORE_RESULT(sys->unlinkat(b->root_fd, STORE_HEADER_DIR, AT_REMOVEDIR),
-		      "as far as it goes");
+		      "it stays when somebody else uses it by now");
 }
 
 /* Header, then pin; what failed half-way is taken back, for nothing was encrypted yet. */
 static int write_header(const struct sysio *sys, const struct config *config,
 			const struct volume_config *vc, const struct backing *b,
-			const struct volume_header *header, struct errmsg *reterr)
+			const struct volume_header *header, struct made *made,
+			struct errmsg *reterr)
 {
 	struct pin pin = pin_of_header(header);
-	int r = header_write(sys, b->header_fd, header);
+	int r;
 
+	made->header = true;
+	r = header_write(sys, b->header_fd, header);
 	if (r == 0)
 		r = sys->fsync(b->root_fd); /* the name .tdefs */
 	if (r < 0)
 		return cannot_write(vc, ".tdefs/header", r, reterr);
+	made->pin = true;
 	r = pin_write(sys, config->state_dir, vc->name, &pin);
 	if (r < 0) {
 		errmsg_next(reterr, "make %s writable", config->state_dir);
@@ -140,21 +157,22 @@ static int format_backing(const struct sysio *sys, const struct config *config,
 			  const struct volume_header *header, struct errmsg *reterr)
 {
 	CLEANUP_CLOSE int lock_fd = -1;
-	bool made = false;
-	int r = make_header_dir(sys, b, vc, &lock_fd, &made, reterr);
+	struct made made = { 0 };
+	int r = make_header_dir(sys, b, vc, &lock_fd, &made.dir, reterr);
 
-	if (r == 0) /* again, now that nobody else can be formatting it */
+	/* Both again, now that nobody else can be formatting it. */
+	if (r == 0) {
 		r = check_unformatted(sys, b, vc, reterr);
-	if (r < 0) {
-		if (made && r != -EBUSY) /* busy: it is another format's by now */
-			undo(sys, b, made);
-		return r;
+		if (r == -EEXIST) /* somebody was faster: nothing there is ours */
+			return r;
+		made.lock = made.dir;
 	}
-	r = write_header(sys, config, vc, b, header, reterr);
-	if (r < 0) {
-		undo(sys, b, made);
-		pin_remove(sys, config->state_dir, vc->name); /* there was none before */
-	}
+	if (r == 0)
+		r = check_no_pin(sys, config, vc, reterr);
+	if (r == 0)
+		r = write_header(sys, config, vc, b, header, &made, reterr);
+	if (r < 0)
+		undo(sys, config, vc, b, &made);
 	return r;
 }
 

@@ -178,6 +178,31 @@ static void failed_format_leaves_nothing(void **state)
 	}
 }
 
+static bool rival_comes_first;
+
+/* At the very moment that .tdefs is made, another format of the same volume runs to its end. */
+static int mkdir_with_a_rival(int dirfd, const char *path, mode_t mode)
+{
+	int r = rival_comes_first ? 0 : sysio_kernel.mkdirat(dirfd, path, mode);
+
+	assert_int_equal(format(&sysio_kernel), 0);
+	return rival_comes_first ? sysio_kernel.mkdirat(dirfd, path, mode) : r;
+}
+
+static void the_loser_of_two_formats_takes_nothing(void **state)
+{
+	struct sysio sys = sysio_kernel;
+
+	(void)state;
+	sys.mkdirat = mkdir_with_a_rival;
+	for (int i = 0; i < 2; i++) {
+		rival_comes_first = i;
+		assert_message(format(&sys), -EEXIST, "formatted already");
+		assert_int_equal(try_open(false), 0);
+		run("rm -r $D/back/.tdefs $D/state/v.pin");
+	}
+}
+
 static void leftovers_of_a_crashed_format_are_no_obstacle(void **state)
 {
 	(void)state;
@@ -613,6 +638,7 @@ int main(void)
 		TEST(format_refuses_what_it_would_harm),
 		TEST(format_needs_a_backing_and_a_key),
 		TEST(failed_format_leaves_nothing),
+		TEST(the_loser_of_two_formats_takes_nothing),
 		TEST(leftovers_of_a_crashed_format_are_no_obstacle),
 		TEST(one_volume_is_opened_once),
 		TEST(unformatted_directories_are_not_opened),
