@@ -19,7 +19,7 @@ static const char usage_text[] =
 	"\n"
 	"  -c, --config FILE    default: $" CONFIG_ENVIRONMENT ", then " CONFIG_DEFAULT_PATH "\n"
 	"  -f, --foreground     stay, and log to standard error\n"
-	"      --accept-header  take a header that this host does not know, or knew newer:\n"
+	"      --accept-header  take a header this host does not know, or knew newer:\n"
 	"                       once after a restore or a move\n"
 	"\n"
 	"exit: 0 done, 1 failed, 2 usage or configuration, 5 not mounted\n";
