@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 from pathlib import Path
@@ -228,6 +229,43 @@ def test_usage_errors(make_volume):
             assert "next: see" in result.stderr
         assert "usage:" in run(BUILD / program, "--help").stdout
         assert program in run(BUILD / program, "--version").stdout
+
+
+def test_failures_answer_json_too(make_volume):
+    v = make_volume()
+    for args, code in [(("format", "sales"), 1), (("verify", "nonesuch"), 2), (("status", "x"), 2),
+                       (("header", "show", "sales"), 2), (("accept-lost", "sales", "no"), 1),
+                       (("nonsense",), 2)]:
+        result = v.ctl("--json", *args, check=False)
+        assert result.returncode == code, args
+        answer = json.loads(result.stdout)
+        assert result.stdout.count("\n") == 1 and set(answer) == {
+            "schema", "error", "next", "exit_code"}
+        assert answer["schema"] == 1 and answer["exit_code"] == code
+        assert answer["error"] in result.stderr and answer["next"] in result.stderr
+
+
+def test_status_of_a_daemon_that_cannot_be_asked(make_volume):
+    v = make_volume()
+    (v.directory / "run").mkdir()
+    path = str(v.directory / "run/sales.sock")
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(path)
+        s.listen(1)
+
+        def answer_nonsense():
+            with s.accept()[0] as peer:
+                peer.recv(100)
+                peer.send(b"nonsense\n")
+
+        thread = threading.Thread(target=answer_nonsense)
+        thread.start()
+        result = v.ctl("--json", "status", check=False)
+        thread.join()
+        assert result.returncode == 1 and "cannot ask its daemon" in result.stderr
+        answer = json.loads(result.stdout)["volumes"][0]
+        assert answer["state"] == "unknown" and answer["name"] == "sales"
+        assert "cannot ask" in answer["error"] and answer["exit_code"] == 1
 
 
 def test_help_fits_a_screen():
@@ -732,6 +770,7 @@ def test_accept_lost(make_volume):
     assert result.returncode == 1 and "not missing" in result.stderr
     result = v.ctl("accept-lost", "sales", "../../etc/passwd", "--yes", check=False)
     assert result.returncode == 1
-    v.ctl("accept-lost", "sales", "/sub/large", "--yes")
+    assert v.ctl_json("accept-lost", "sales", "/sub/large", "--yes") == {
+        "schema": 1, "zeros": "sub/large"}
     mnt = v.mount()
     assert (mnt / "sub/large").read_bytes() == bytes(300_000)

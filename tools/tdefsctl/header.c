@@ -119,7 +119,7 @@ int verb_header(struct call *call)
 	int code = EXIT_CODE_DONE;
 
 	if (strcmp(call->args[0], "dump") != 0)
-		return usage_error("header dump is what there is");
+		return usage_error(call, "header dump is what there is");
 	if (target_open(call, call->args[1], &t) < 0)
 		return call_failed(call);
 	if (call->json)

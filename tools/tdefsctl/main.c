@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tdefsctl: the table of verbs, and the options they share. */
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,16 +41,29 @@ static void print_usage(void)
 	     "      several volumes: the worst");
 }
 
-int usage_error(const char *what)
+int usage_error(struct call *call, const char *what)
 {
-	fprintf(stderr, PROGRAM ": %s\n  next: see tdefsctl --help\n", what);
-	return EXIT_CODE_CONFIG;
+	errmsg_next(&call->err, "see tdefsctl --help");
+	(void)errmsg_fail(&call->err, -EINVAL, EXIT_CODE_CONFIG, "%s", what);
+	return call_failed(call);
+}
+
+json_t *error_json(struct call *call)
+{
+	text_escape_message(&call->err);
+	return json_pack("{s:i, s:s, s:s, s:i}", "schema", CONTROL_SCHEMA, "error", call->err.text,
+			 "next", call->err.next, "exit_code", (int)call->err.exit_code);
 }
 
 int call_failed(struct call *call)
 {
-	text_escape_message(&call->err);
-	return errmsg_print(&call->err, PROGRAM);
+	json_t *error = error_json(call);
+	int code = errmsg_print(&call->err, PROGRAM);
+
+	if (call->json)
+		return print_json(error, code);
+	json_decref(error);
+	return code;
 }
 
 int print_json(json_t *object, int code)
@@ -102,7 +116,7 @@ static int parse_options(int argc, char **argv, struct call *call, const char **
 			puts(PROGRAM " " TDEFS_VERSION);
 			return EXIT_CODE_DONE;
 		default: /* getopt_long has said what is wrong */
-			return usage_error("unusable arguments");
+			return usage_error(call, "unusable arguments");
 		}
 	}
 	return -1;
@@ -122,13 +136,13 @@ static int run(int argc, char **argv, struct call *call, const char *config_path
 	const struct verb *verb = optind < argc ? find_verb(argv[optind]) : NULL;
 
 	if (optind == argc)
-		return usage_error("a verb is expected");
+		return usage_error(call, "a verb is expected");
 	if (!verb)
-		return usage_error("no such verb");
+		return usage_error(call, "no such verb");
 	call->nargs = argc - optind - 1;
 	call->args = argv + optind + 1;
 	if (call->nargs < verb->min_args || call->nargs > verb->max_args)
-		return usage_error("wrong number of arguments for this verb");
+		return usage_error(call, "wrong number of arguments for this verb");
 	if (config_load(config_path, &config, &call->err) < 0)
 		return call_failed(call);
 	call->config = config;
@@ -148,6 +162,6 @@ int main(int argc, char **argv)
 		return code;
 	umask(077);
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)
-		return usage_error("cannot keep secrets out of core dumps");
+		return usage_error(&call, "cannot keep secrets out of core dumps");
 	return run(argc, argv, &call, config_path);
 }

@@ -41,28 +41,48 @@ static void print_volume(const json_t *v)
 		       (long long)number_of(v, "latched_errors"));
 }
 
-/* One volume's status, or -errno when its daemon cannot be asked. */
-static int ask(struct call *call, const struct volume_config *vc, json_t **ret_status,
-	       int *ret_code)
+static json_t *state_json(const struct volume_config *vc, const char *state)
+{
+	return json_pack("{s:i, s:s, s:s}", "schema", CONTROL_SCHEMA, "name", vc->name, "state",
+			 state);
+}
+
+/* Its daemon could not be asked: to standard error, and into the answer. */
+static json_t *unknown_status(struct call *call, const struct volume_config *vc, int r,
+			      const json_t *answer)
+{
+	json_t *status = state_json(vc, "unknown"), *error;
+
+	errmsg_next(&call->err, r == -EACCES ? "be root or in the group " CONTROL_GROUP
+					     : "see the daemon's log");
+	(void)errmsg_fail(&call->err, r, EXIT_CODE_FAILED, "volume %s: cannot ask its daemon: %s",
+			  vc->name, r < 0 ? errno_text(r) : text_of(answer, "error"));
+	error = error_json(call);
+	(void)errmsg_print(&call->err, PROGRAM);
+	if (status && error && json_object_update(status, error) < 0) {
+		json_decref(status);
+		status = NULL;
+	}
+	json_decref(error);
+	return status;
+}
+
+/* One volume's status (NULL: no memory), and the exit code that it means. */
+static json_t *ask(struct call *call, const struct volume_config *vc, int *ret_code)
 {
 	CLEANUP_JSON json_t *request = json_pack("{s:s}", "command", "status");
-	int r = request ? control_call(call->config->runtime_dir, vc->name, request, ret_status)
+	CLEANUP_JSON json_t *answer = NULL;
+	int r = request ? control_call(call->config->runtime_dir, vc->name, request, &answer)
 			: -ENOMEM;
 
 	*ret_code = EXIT_CODE_DONE;
-	if (r == 0 && !json_object_get(*ret_status, "error"))
-		return 0;
-	if (r == -ENOENT || r == -ECONNREFUSED) {
-		*ret_code = EXIT_CODE_NOT_MOUNTED;
-		*ret_status = json_pack("{s:i, s:s, s:s}", "schema", CONTROL_SCHEMA, "name",
-					vc->name, "state", "not mounted");
-		return *ret_status ? 0 : -ENOMEM;
-	}
-	errmsg_next(&call->err, r == -EACCES ? "be root or in the group " CONTROL_GROUP
-					     : "see the daemon's log");
-	return errmsg_fail(&call->err, r < 0 ? r : -EPROTO, EXIT_CODE_FAILED,
-			   "volume %s: cannot ask its daemon: %s", vc->name,
-			   r < 0 ? errno_text(r) : text_of(*ret_status, "error"));
+	if (r == 0 && !json_object_get(answer, "error"))
+		return TAKE_PTR(answer);
+	*ret_code = EXIT_CODE_NOT_MOUNTED;
+	if (r == -ENOENT || r == -ECONNREFUSED)
+		return state_json(vc, "not mounted");
+	*ret_code = EXIT_CODE_FAILED;
+	return unknown_status(call, vc, r, answer);
 }
 
 /* Of exit codes the largest is not always the worst: a failure to ask is. */
@@ -79,14 +99,11 @@ static int collect(struct call *call, const char *name, json_t *volumes)
 
 	for (size_t i = 0; i < call->config->nvolumes; i++) {
 		const struct volume_config *vc = &call->config->volumes[i];
-		json_t *status = NULL;
 		int code;
 
 		if (name && strcmp(vc->name, name) != 0)
 			continue;
-		if (ask(call, vc, &status, &code) < 0)
-			code = call_failed(call);
-		else if (json_array_append_new(volumes, status) < 0)
+		if (json_array_append_new(volumes, ask(call, vc, &code)) < 0)
 			code = EXIT_CODE_FAILED;
 		worst = worse(worst, code);
 	}

@@ -28,9 +28,11 @@ int verb_header(struct call *call);
 int verb_verify(struct call *call);
 int verb_accept_lost(struct call *call);
 
-/* Print call->err; returns its exit code. */
+/* Print call->err, with --json also as an answer; returns its exit code. */
 int call_failed(struct call *call);
-int usage_error(const char *what);
+int usage_error(struct call *call, const char *what);
+/* call->err as {"schema", "error", "next", "exit_code"}; escapes it. */
+json_t *error_json(struct call *call) WARN_UNUSED;
 
 /* Print as one line of JSON and drop the reference; NULL is "out of memory". Returns the code. */
 int print_json(json_t *object, int code);
