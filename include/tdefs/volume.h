@@ -29,6 +29,9 @@ int backing_open(const char *path, const char *volume, bool any_filesystem,
 /* Once there is a .tdefs: refuse file systems that fold case without saying so. */
 int backing_check_case(const struct backing *b, const char *path, const char *volume,
 		       struct errmsg *reterr) WARN_UNUSED;
+/* Refuse a directory in another volume's backing: that one's mount shows it, too. -ELOOP. */
+int backing_check_nesting(const struct backing *b, const char *path, const char *volume,
+			  struct errmsg *reterr) WARN_UNUSED;
 void backing_close(struct backing *b); /* accepts one that was never opened: {-1, -1} */
 
 static inline void cleanup_backing_(struct backing *b)

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
+#include <stdio.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -103,6 +104,64 @@ int backing_open(const char *path, const char *volume, bool any_filesystem,
 	*ret_backing = b;
 	b = BACKING_NONE;
 	return 0;
+}
+
+static bool same_directory(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* Is the directory a volume's backing? 1, 0 or -errno. */
+static int is_formatted(int fd)
+{
+	CLEANUP_CLOSE int header_fd =
+		openat(fd, STORE_HEADER_DIR, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (header_fd >= 0)
+		return header_exists(&sysio_kernel, header_fd);
+	return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : -errno;
+}
+
+static int refuse_nesting(int outer_fd, const char *path, const char *volume, struct errmsg *reterr)
+{
+	char link[32], outer[512];
+	ssize_t n;
+
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", outer_fd);
+	n = readlink(link, outer, sizeof(outer) - 1);
+	outer[n > 0 ? n : 0] = '\0';
+	errmsg_next(reterr, "use a directory beside that one, not in it");
+	return errmsg_fail(reterr, -ELOOP, EXIT_CODE_CONFIG,
+			   "volume %s: backing %s lies in the backing %s of another volume", volume,
+			   path, outer);
+}
+
+int backing_check_nesting(const struct backing *b, const char *path, const char *volume,
+			  struct errmsg *reterr)
+{
+	CLEANUP_CLOSE int fd = openat(b->root_fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat here, above;
+	int r = fstat(b->root_fd, &here) < 0 ? -errno : 0;
+
+	while (r == 0 && fd >= 0 && fstat(fd, &above) == 0 && !same_directory(&here, &above)) {
+		int up = -1;
+
+		r = is_formatted(fd);
+		if (r > 0)
+			return refuse_nesting(fd, path, volume, reterr);
+		up = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		close(fd);
+		fd = up;
+		here = above;
+	}
+	if (r == 0 && fd < 0)
+		r = -errno;
+	if (r == 0)
+		return 0;
+	errmsg_next(reterr, "look at the directories above it");
+	return errmsg_fail(reterr, r, EXIT_CODE_FAILED,
+			   "volume %s: backing %s: cannot look at what it lies in: %s", volume,
+			   path, errno_text(r));
 }
 
 void backing_close(struct backing *b)

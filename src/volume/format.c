@@ -193,6 +193,8 @@ int volume_format(const struct sysio *sys, const struct config *config,
 	if (r == 0)
 		r = check_unformatted(sys, &b, vc, reterr);
 	if (r == 0)
+		r = backing_check_nesting(&b, vc->backing, vc->name, reterr);
+	if (r == 0)
 		r = check_empty(&b, vc, reterr);
 	if (r == 0)
 		r = check_no_pin(sys, config, vc, reterr);

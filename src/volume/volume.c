@@ -190,6 +190,8 @@ static int open_all(struct volume *v, bool accept_header, struct errmsg *reterr)
 	if (r == 0)
 		r = check_formatted(v, reterr);
 	if (r == 0)
+		r = backing_check_nesting(&v->backing, v->vc->backing, v->vc->name, reterr);
+	if (r == 0)
 		r = backing_lock(&v->backing, v->vc->name, &v->lock_fd, reterr);
 	if (r == 0)
 		r = open_keys(v, accept_header, reterr);

@@ -137,6 +137,21 @@ static void format_refuses_what_it_would_harm(void **state)
 	assert_int_equal(format(&sysio_kernel), 0);
 }
 
+static void a_backing_in_another_is_refused(void **state)
+{
+	(void)state;
+	run("mkdir -p $D/outer/.tdefs $D/outer/a && mv $D/back $D/outer/a/back && "
+	    "ln -s outer/a/back $D/back");
+	assert_int_equal(format(&sysio_kernel), 0); /* a .tdefs alone is no volume */
+	assert_int_equal(try_open(false), 0);
+	run("touch $D/outer/.tdefs/header.bak");
+	assert_message(try_open(false), -ELOOP, "/outer of another volume");
+	run("rm -r $D/back/.tdefs $D/state/v.pin");
+	assert_message(format(&sysio_kernel), -ELOOP, "lies in the backing");
+	assert_int_equal(err.exit_code, EXIT_CODE_CONFIG);
+	assert_int_equal(access(path_of("back/.tdefs"), F_OK), -1);
+}
+
 static void format_needs_a_backing_and_a_key(void **state)
 {
 	(void)state;
@@ -636,6 +651,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_formatted_volume_opens),
 		TEST(format_refuses_what_it_would_harm),
+		TEST(a_backing_in_another_is_refused),
 		TEST(format_needs_a_backing_and_a_key),
 		TEST(failed_format_leaves_nothing),
 		TEST(the_loser_of_two_formats_takes_nothing),
