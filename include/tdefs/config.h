@@ -62,6 +62,9 @@ void config_free(struct config *config); /* accepts NULL */
 int config_volume(const struct config *config, const char *name,
 		  const struct volume_config **ret_volume, struct errmsg *reterr) WARN_UNUSED;
 
+/* Is `inner` the same as `outer`, or beneath it? Both absolute, without needless slashes. */
+bool path_is_beneath(const char *inner, const char *outer);
+
 const char *cache_mode_name(enum cache_mode mode);
 
 static inline void cleanup_config_(struct config **c)

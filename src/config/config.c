@@ -39,26 +39,6 @@ static int fail(struct parse *p, const char *what, const char *next)
 	return 0; /* inih: an error, go on; later ones are not reported */
 }
 
-/* inih's reader: like fgets(3), from memory, and counts lines. */
-static char *read_line(char *buf, int room, void *stream)
-{
-	struct parse *p = stream;
-	size_t len = strcspn(p->rest, "\n");
-
-	if (*p->rest == '\0' || p->error < 0)
-		return NULL;
-	p->line++;
-	if (len + 2 > (size_t)room) {
-		fail(p, "the line is too long", "keep lines below 198 bytes");
-		return NULL;
-	}
-	memcpy(buf, p->rest, len);
-	buf[len] = '\n';
-	buf[len + 1] = '\0';
-	p->rest += len + (p->rest[len] == '\n');
-	return buf;
-}
-
 static bool name_is_valid(const char *name)
 {
 	size_t len = strlen(name);
@@ -96,6 +76,58 @@ static struct volume_config *volume_section(struct parse *p, const char *name, s
 	}
 	*set = &p->volume_sets[i];
 	return &c->volumes[i];
+}
+
+static bool check_section(struct parse *p, const char *section)
+{
+	if (strcmp(section, "server") == 0)
+		return true;
+	if (strncmp(section, "volume ", 7) != 0)
+		fail(p, "unknown section", "sections are [server] and [volume NAME]");
+	else if (!name_is_valid(section + 7))
+		fail(p, "the volume's name is not valid",
+		     "use 1 to 32 letters, digits, '.', '_', '-', not starting with '.' or '-'");
+	return p->error == 0;
+}
+
+/* inih tells of a section with its first setting only: one without any is noticed here. */
+static void see_section(struct parse *p, const char *line)
+{
+	CLEANUP_FREE char *section = NULL;
+	struct key_set *set;
+	const char *end;
+
+	line += strspn(line, " \t\r");
+	end = *line == '[' ? strchr(line, ']') : NULL;
+	if (!end) /* none, or inih's to refuse */
+		return;
+	section = strndup(line + 1, (size_t)(end - line - 1));
+	if (!section)
+		fail(p, "out of memory", "free some and try again");
+	else if (check_section(p, section) && strncmp(section, "volume ", 7) == 0 &&
+		 !volume_section(p, section + 7, &set))
+		fail(p, "out of memory", "free some and try again");
+}
+
+/* inih's reader: like fgets(3), from memory, and counts lines. */
+static char *read_line(char *buf, int room, void *stream)
+{
+	struct parse *p = stream;
+	size_t len = strcspn(p->rest, "\n");
+
+	if (*p->rest == '\0' || p->error < 0)
+		return NULL;
+	p->line++;
+	if (len + 2 > (size_t)room) {
+		fail(p, "the line is too long", "keep lines below 198 bytes");
+		return NULL;
+	}
+	memcpy(buf, p->rest, len);
+	buf[len] = '\n';
+	buf[len + 1] = '\0';
+	p->rest += len + (p->rest[len] == '\n');
+	see_section(p, buf);
+	return buf;
 }
 
 static int take_value(struct parse *p, const struct config_key *key, struct key_target target,
@@ -137,16 +169,12 @@ static int handle_pair(void *user, const char *section, const char *name, const 
 
 	if (p->error < 0)
 		return 0;
-	if (!in_volume && strcmp(section, "server") != 0)
-		return fail(p, section[0] ? "unknown section" : "a setting before any section",
+	if (!section[0])
+		return fail(p, "a setting before any section",
 			    "sections are [server] and [volume NAME]");
 	key = key_find(name, in_volume ? KEY_IN_VOLUME : KEY_IN_SERVER);
 	if (!key)
 		return unknown_key(p, section, name);
-	if (in_volume && !name_is_valid(section + 7))
-		return fail(
-			p, "the volume's name is not valid",
-			"use 1 to 32 letters, digits, '.', '_', '-', not starting with '.' or '-'");
 	if (in_volume) {
 		target.volume = volume_section(p, section + 7, &set);
 		if (!target.volume)
@@ -189,6 +217,45 @@ static int check_volume(const struct config *c, size_t i, struct errmsg *reterr)
 	return 0;
 }
 
+bool path_is_beneath(const char *inner, const char *outer)
+{
+	size_t len = strlen(outer);
+
+	if (strcmp(outer, "/") == 0)
+		return inner[0] == '/';
+	return strncmp(inner, outer, len) == 0 && (inner[len] == '/' || inner[len] == '\0');
+}
+
+/* Our own files are not data: in a mount they would need what they serve, in a backing they harm. */
+static int check_own_path(const struct config *c, const char *key, const char *path,
+			  struct errmsg *reterr)
+{
+	for (size_t i = 0; i < c->nvolumes; i++) {
+		const struct volume_config *v = &c->volumes[i];
+		bool in_backing = path_is_beneath(path, v->backing);
+
+		if (!in_backing && !path_is_beneath(path, v->mount))
+			continue;
+		errmsg_next(reterr, "set \"%s\" to a place outside of all volumes", key);
+		return errmsg_fail(reterr, -EINVAL, EXIT_CODE_CONFIG,
+				   "%s: %s = %s lies in the %s of volume %s", c->path, key, path,
+				   in_backing ? "backing" : "mount", v->name);
+	}
+	return 0;
+}
+
+static int check_own_paths(const struct config *c, struct errmsg *reterr)
+{
+	int r = check_own_path(c, "state_dir", c->state_dir, reterr);
+
+	if (r == 0)
+		r = check_own_path(c, "runtime_dir", c->runtime_dir, reterr);
+	for (size_t i = 0; r == 0 && i < c->nvolumes; i++)
+		if (c->volumes[i].settings.log)
+			r = check_own_path(c, "log", c->volumes[i].settings.log, reterr);
+	return r;
+}
+
 static int finish(struct parse *p)
 {
 	struct config *c = p->config;
@@ -203,7 +270,7 @@ static int finish(struct parse *p)
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return check_own_paths(c, p->reterr);
 }
 
 static struct config *config_new(const char *path)

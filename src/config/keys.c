@@ -31,17 +31,29 @@ static int replace_string(char **field, const char *text)
 	return 0;
 }
 
+/* One slash between names and none at the end, so that equal paths are equal strings. */
+static void tidy_path(char *path)
+{
+	char *out = path;
+
+	for (const char *in = path; *in; in++)
+		if (*in != '/' || out == path || out[-1] != '/')
+			*out++ = *in;
+	if (out > path + 1 && out[-1] == '/')
+		out--;
+	*out = '\0';
+}
+
 static int read_path(const char *text, void *field)
 {
 	char **path = field;
-	size_t len = strlen(text);
 	int r;
 
-	if (text[0] != '/' || len >= 4096)
+	if (text[0] != '/' || strlen(text) >= 4096)
 		return -EINVAL;
 	r = replace_string(path, text);
-	while (r == 0 && len > 1 && (*path)[len - 1] == '/')
-		(*path)[--len] = '\0';
+	if (r == 0)
+		tidy_path(*path);
 	return r;
 }
 
@@ -54,7 +66,9 @@ static int read_protector(const char *text, void *field)
 
 static int read_log(const char *text, void *field)
 {
-	if (text[0] != '/' && strcmp(text, "stderr") != 0 && strcmp(text, "syslog") != 0)
+	if (text[0] == '/')
+		return read_path(text, field);
+	if (strcmp(text, "stderr") != 0 && strcmp(text, "syslog") != 0)
 		return -EINVAL;
 	return replace_string(field, text);
 }

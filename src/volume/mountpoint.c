@@ -16,16 +16,6 @@ static int refuse(const struct volume_config *vc, int r, const char *reason, con
 			   vc->mount, reason);
 }
 
-/* Is `inner` the same as `outer`, or beneath it? Both are absolute and resolved. */
-static bool is_beneath(const char *inner, const char *outer)
-{
-	size_t len = strlen(outer);
-
-	if (strcmp(outer, "/") == 0)
-		return true;
-	return strncmp(inner, outer, len) == 0 && (inner[len] == '/' || inner[len] == '\0');
-}
-
 static int check_nesting(const struct volume_config *vc, struct errmsg *reterr)
 {
 	CLEANUP_FREE char *mount = realpath(vc->mount, NULL);
@@ -34,7 +24,7 @@ static int check_nesting(const struct volume_config *vc, struct errmsg *reterr)
 	if (!mount || !backing)
 		return refuse(vc, -errno, errno_text(errno), "check \"mount\" and \"backing\"",
 			      reterr);
-	if (is_beneath(mount, backing) || is_beneath(backing, mount))
+	if (path_is_beneath(mount, backing) || path_is_beneath(backing, mount))
 		return refuse(vc, -ELOOP, "it lies in the backing directory, or around it",
 			      "keep the two apart", reterr);
 	return 0;

@@ -106,13 +106,13 @@ static void mistakes_are_named_with_line_reason_and_next_step(void **state)
 		{ "[server]\ncache = writeback\ncache = writeback\n",
 		  "t.conf:3: cache is set twice", "keep one" },
 		{ "cache = writeback\n", "t.conf:1: a setting before any section", "[server]" },
-		{ "[servers]\ncache = writeback\n", "t.conf:2: unknown section", "[volume NAME]" },
-		{ "[volume a/b]\nbacking = /b\n", "t.conf:2: the volume's name is not valid",
+		{ "[servers]\ncache = writeback\n", "t.conf:1: unknown section", "[volume NAME]" },
+		{ "[volume a/b]\nbacking = /b\n", "t.conf:1: the volume's name is not valid",
 		  "letters" },
-		{ "[volume .a]\nbacking = /b\n", "t.conf:2: the volume's name", "letters" },
-		{ "[volume ]\nbacking = /b\n", "t.conf:2: the volume's name", "letters" },
+		{ "[volume .a]\nbacking = /b\n", "t.conf:1: the volume's name", "letters" },
+		{ "[volume ]\nbacking = /b\n", "t.conf:1: the volume's name", "letters" },
 		{ "[volume abcdefghijklmnopqrstuvwxyzabcdefg]\nbacking = /b\n",
-		  "t.conf:2: the volume's name", "1 to 32" },
+		  "t.conf:1: the volume's name", "1 to 32" },
 		{ "[server]\nnonsense\n", "t.conf:2: neither a section", "key = value" },
 		{ "[server\ncache = writeback\n", "t.conf:1: neither", "key = value" },
 		{ "[volume a]\nmount = /m\nprotector = file:/k\n", "volume a has no backing",
@@ -123,6 +123,20 @@ static void mistakes_are_named_with_line_reason_and_next_step(void **state)
 		  "or to [server]" },
 		{ VOLUME "[volume b]\nbacking = /b\nmount = /n\nprotector = file:/k\n",
 		  "volumes a and b have the same backing /b", "of its own" },
+		{ "[servers]\n", "t.conf:1: unknown section", "[volume NAME]" },
+		{ VOLUME "[volume b]\n", "volume b has no backing", "[volume b]" },
+		{ VOLUME " [volume b] ; empty\n[server]\n", "t.conf:", "" },
+		{ "[server]\n\t[volume b]\n", "volume b has no backing", "[volume b]" },
+		{ "[server]\nstate_dir = /b/state\n" VOLUME,
+		  "t.conf: state_dir = /b/state lies in the backing of volume a", "state_dir" },
+		{ "[server]\nruntime_dir = //m/\n" VOLUME,
+		  "t.conf: runtime_dir = /m lies in the mount of volume a", "outside" },
+		{ "[server]\nlog = /b//x.log\n" VOLUME, "log = /b/x.log lies in the backing",
+		  "\"log\"" },
+		{ VOLUME "[volume b]\nbacking = /c\nmount = /n\nprotector = file:/k\nlog = /m/l\n",
+		  "log = /m/l lies in the mount of volume a", "outside" },
+		{ VOLUME "[volume b]\nbacking = /c\nmount = //m//\nprotector = file:/k\n",
+		  "volumes a and b have the same mount /m", "of its own" },
 		{ VOLUME "[volume b]\nbacking = /c\nmount = /m/\nprotector = file:/k\n",
 		  "volumes a and b have the same mount /m", "of its own" },
 	};
@@ -140,6 +154,15 @@ static void mistakes_are_named_with_line_reason_and_next_step(void **state)
 		}
 		assert_int_equal(err.exit_code, EXIT_CODE_CONFIG);
 	}
+}
+
+static void neighbours_of_a_volume_are_not_in_it(void **state)
+{
+	struct config *c =
+		parse("[server]\nstate_dir = /bb\nruntime_dir = /\nlog = /m.log\n" VOLUME);
+
+	(void)state;
+	config_free(c);
 }
 
 static void long_lines_are_refused_not_cut(void **state)
@@ -227,6 +250,7 @@ int main(void)
 		cmocka_unit_test(volumes_inherit_and_override),
 		cmocka_unit_test(server_may_come_last),
 		cmocka_unit_test(mistakes_are_named_with_line_reason_and_next_step),
+		cmocka_unit_test(neighbours_of_a_volume_are_not_in_it),
 		cmocka_unit_test(long_lines_are_refused_not_cut),
 		cmocka_unit_test(unknown_volumes_list_the_known),
 		cmocka_unit_test(path_comes_from_argument_then_environment),
