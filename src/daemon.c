@@ -146,33 +146,42 @@ static int open_volume(struct daemon *d, struct errmsg *reterr)
 	return volume_open(request->config, request->volume, &options, &d->volume, reterr);
 }
 
+static int start_control(struct daemon *d, struct errmsg *reterr)
+{
+	d->control_context = (struct control_context){ .volume = d->volume,
+						       .libfuse = fs_library_version(),
+						       .mounted_at = (int64_t)time(NULL) };
+	return control_start(&d->control_context, d->request->config->runtime_dir, &d->control,
+			     reterr);
+}
+
+static int mount_fs(struct daemon *d, struct errmsg *reterr)
+{
+	const struct fs_options options = { .volume = d->volume,
+					    .ready = on_ready,
+					    .ready_arg = d };
+	const char *name = d->request->volume->name;
+	int r = loss_forget(d->request->config, name);
+
+	if (r < 0)
+		log_warning("volume %s: cannot remove an old note of a loss: %s", name,
+			    errno_text(r));
+	return fs_mount(&options, &d->fs, reterr);
+}
+
 static int start(struct daemon *d, struct errmsg *reterr)
 {
-	const struct mount_request *request = d->request;
-	const struct fs_options options = { .ready = on_ready, .ready_arg = d };
-	struct fs_options o = options;
-	int r = open_log(request, reterr);
+	int r = open_log(d->request, reterr);
 
 	if (r == 0)
 		r = drop_capabilities(reterr);
 	if (r == 0)
-		r = lock_memory(request->volume, reterr);
+		r = lock_memory(d->request->volume, reterr);
 	if (r == 0)
 		r = open_volume(d, reterr);
-	if (r < 0)
-		return r;
-	d->control_context = (struct control_context){ .volume = d->volume,
-						       .libfuse = fs_library_version(),
-						       .mounted_at = (int64_t)time(NULL) };
-	r = control_start(&d->control_context, request->config->runtime_dir, &d->control, reterr);
-	if (r < 0)
-		return r;
-	r = loss_forget(request->config, request->volume->name);
-	if (r < 0)
-		log_warning("volume %s: cannot remove an old note of a loss: %s",
-			    request->volume->name, errno_text(r));
-	o.volume = d->volume;
-	return fs_mount(&o, &d->fs, reterr);
+	if (r == 0)
+		r = start_control(d, reterr);
+	return r < 0 ? r : mount_fs(d, reterr);
 }
 
 /* Everything durable and closed, in the reverse order of start(). */

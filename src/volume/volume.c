@@ -73,36 +73,38 @@ static int check_formatted(const struct volume *v, struct errmsg *reterr)
 			   v->vc->name, v->vc->backing);
 }
 
-static int check_pin(const struct volume *v, bool accept, struct errmsg *reterr)
+/* What this host expects, and whether it knows: 0, -ENOENT: never seen, or why it cannot be read. */
+struct expectation {
+	struct pin pin;
+	int read;
+};
+
+static int check_pin(const struct volume *v, const struct expectation *e, struct errmsg *reterr)
 {
 	const char *name = v->vc->name, *dir = v->config->state_dir;
-	struct pin pin;
-	int r = pin_read(v->sys, dir, name, &pin);
 
-	if (accept)
-		return 0;
-	if (r == 0)
-		return pin_check(&pin, &v->header, name, reterr);
-	if (r == -ENOENT) {
+	if (e->read == 0)
+		return pin_check(&e->pin, &v->header, name, reterr);
+	if (e->read == -ENOENT) {
 		errmsg_next(reterr, "if you moved or restored it to this host, mount once with "
 				    "--accept-header");
-		return errmsg_fail(reterr, r, EXIT_CODE_FAILED,
+		return errmsg_fail(reterr, e->read, EXIT_CODE_FAILED,
 				   "volume %s: no pin in %s: this host never saw this volume", name,
 				   dir);
 	}
 	errmsg_next(reterr, "restore %s/%s.pin, or mount once with --accept-header", dir, name);
-	return errmsg_fail(reterr, r, EXIT_CODE_FAILED, "volume %s: cannot read its pin: %s", name,
-			   errno_text(r));
+	return errmsg_fail(reterr, e->read, EXIT_CODE_FAILED, "volume %s: cannot read its pin: %s",
+			   name, errno_text(e->read));
 }
 
 /* Remember the header that was just authenticated. */
-static int update_pin(const struct volume *v, struct errmsg *reterr)
+static int update_pin(const struct volume *v, const struct expectation *e, struct errmsg *reterr)
 {
-	struct pin now = pin_of_header(&v->header), before;
-	int r = pin_read(v->sys, v->config->state_dir, v->vc->name, &before);
+	struct pin now = pin_of_header(&v->header);
+	int r;
 
-	if (r == 0 && memcmp(before.uuid, now.uuid, 16) == 0 &&
-	    memcmp(before.dek_id, now.dek_id, 16) == 0 && before.sequence == now.sequence)
+	if (e->read == 0 && memcmp(e->pin.uuid, now.uuid, 16) == 0 &&
+	    memcmp(e->pin.dek_id, now.dek_id, 16) == 0 && e->pin.sequence == now.sequence)
 		return 0;
 	r = pin_write(v->sys, v->config->state_dir, v->vc->name, &now);
 	if (r == 0)
@@ -140,6 +142,7 @@ static int unlock(struct volume *v, struct errmsg *reterr)
 static int open_keys(struct volume *v, bool accept_header, struct errmsg *reterr)
 {
 	CLEANUP_FREE struct header_found *found = calloc(1, sizeof(*found));
+	struct expectation e;
 	int r;
 
 	if (!found)
@@ -148,11 +151,12 @@ static int open_keys(struct volume *v, bool accept_header, struct errmsg *reterr
 	if (r < 0)
 		return r;
 	v->header = found->header;
-	r = check_pin(v, accept_header, reterr);
+	e.read = pin_read(v->sys, v->config->state_dir, v->vc->name, &e.pin);
+	r = accept_header ? 0 : check_pin(v, &e, reterr);
 	if (r == 0)
 		r = unlock(v, reterr);
 	if (r == 0)
-		r = update_pin(v, reterr);
+		r = update_pin(v, &e, reterr);
 	if (r == 0)
 		repair_header(v, found);
 	return r;
