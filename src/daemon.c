@@ -20,6 +20,7 @@
 #include "tdefs/control.h"
 #include "tdefs/fs.h"
 #include "tdefs/log.h"
+#include "tdefs/secret.h"
 #include "tdefs/volume.h"
 
 #define STOP_SIGNAL_THREAD SIGUSR1
@@ -38,6 +39,7 @@ struct daemon {
 
 static int lock_memory(const struct volume_config *vc, struct errmsg *reterr)
 {
+	secret_lock_memory(vc->settings.lock_memory);
 	if (!vc->settings.lock_memory || mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0)
 		return 0;
 	errmsg_next(reterr, "raise RLIMIT_MEMLOCK; or, where memory cannot be locked and swap is "

@@ -162,6 +162,28 @@ def test_other_signals_do_nothing(make_volume):
     v.unmount()
 
 
+def test_without_lockable_memory(make_volume):
+    """lock_memory = no serves where nothing can be locked; yes says so and stops."""
+    v = make_volume(formatted=False)
+    nothing = ["setpriv", "--bounding-set=-ipc_lock", "prlimit", "--memlock=0:0"]
+    calls = [("tdefsctl", "format"), ("tdefs", "mount"), ("tdefsctl", "verify")]
+
+    def call(program, verb):
+        return run(*nothing, BUILD / program, "--config", v.config, verb, "sales",
+                   env=v._environment(), check=False)
+
+    assert call(*calls[0]).returncode == 1
+    result = call(*calls[1])
+    assert result.returncode == 1 and "set lock_memory = no" in result.stderr
+    v.write_config(lock_memory="no")
+    for program, verb in calls:
+        result = call(program, verb)
+        assert result.returncode == 0, result.stderr
+    v.pid = v.status()["pid"]
+    (v.mount_point / "f").write_text("served")
+    v.unmount()
+
+
 def test_the_daemon_keeps_few_capabilities(make_volume):
     v = make_volume()
     v.mount()

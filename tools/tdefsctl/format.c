@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "tdefs/bytes.h"
+#include "tdefs/secret.h"
 #include "tdefsctl.h"
 
 /* Whoever gets to the backing directory beside the mount sees and can harm the ciphertext. */
@@ -57,9 +58,11 @@ int verb_format(struct call *call)
 	struct volume_header header;
 	int r = config_volume(call->config, call->args[0], &vc, &call->err);
 
-	if (r == 0)
+	if (r == 0) {
+		secret_lock_memory(vc->settings.lock_memory);
 		r = volume_format(&sysio_kernel, call->config, vc, (uint64_t)time(NULL), &header,
 				  &call->err);
+	}
 	if (r < 0)
 		return call_failed(call);
 	warn_if_exposed(vc->backing);

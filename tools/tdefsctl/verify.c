@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tdefs/secret.h"
 #include "tdefsctl.h"
 
 struct verification {
@@ -200,6 +201,8 @@ int verb_verify(struct call *call)
 
 	if (target_open(call, call->args[0], &t) < 0)
 		return call_failed(call);
+	secret_lock_memory(t.volume ? t.volume->settings.lock_memory
+				    : call->config->server.lock_memory);
 	if (!call->without_key && volume_dek(call->config, h, t.label, &dek, &call->err) < 0) {
 		target_close(&t);
 		return call_failed(call);
