@@ -102,10 +102,10 @@ static void see_section(struct parse *p, const char *line)
 	if (!end) /* none, or inih's to refuse */
 		return;
 	section = strndup(line + 1, (size_t)(end - line - 1));
-	if (!section)
-		fail(p, "out of memory", "free some and try again");
-	else if (check_section(p, section) && strncmp(section, "volume ", 7) == 0 &&
-		 !volume_section(p, section + 7, &set))
+	if (section && !check_section(p, section))
+		return;
+	if (!section ||
+	    (strncmp(section, "volume ", 7) == 0 && !volume_section(p, section + 7, &set)))
 		fail(p, "out of memory", "free some and try again");
 }
 
