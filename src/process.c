@@ -55,7 +55,7 @@ static unsigned long most_open_files(void)
 }
 
 /* To `most`, or where that is not ours to have, to what is. */
-static void raise_limit(int resource, rlim_t most, const char *what)
+static void raise_limit(__rlimit_resource_t resource, rlim_t most, const char *what)
 {
 	struct rlimit limit = { most, most };
 
