@@ -99,7 +99,7 @@ static enum served serve_one(struct pool *pool, struct fuse_buf *buf)
 /* Without memory a thread does no work: it ends, unless it is the only one; then it tries again. */
 static bool may_end(struct pool *pool)
 {
-	static const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
+	static const struct timespec pause = { .tv_nsec = 10000000 };
 
 	{
 		LOCK_SCOPE(&pool->lock);

@@ -157,8 +157,8 @@ bool node_file_close(struct store *s, struct node *n);
 
 /* Under node.lock: whether the space of `n` comes back when the kernel forgets it (space.c). */
 void space_expect(struct store *s, struct node *n, bool expected);
-/* Wait until what is expected has come back, or too long; false: nothing was. */
-bool space_wait(struct store *s);
+/* Wait until what is expected has come back, or too long. */
+void space_wait(struct store *s);
 void space_init(struct store *s);
 void space_release(struct store *s);
 

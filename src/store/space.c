@@ -3,7 +3,8 @@
  * Space that is about to come back: files without a name that nobody has open,
  * kept by their descriptor only until the kernel forgets them, a moment later.
  * On ext4 unlink(2) frees them before it returns; here a write that finds the
- * disk full waits for them first.
+ * disk full waits for them, and is tried once more: they may also have come back
+ * while it was being refused.
  */
 #include <time.h>
 
@@ -40,17 +41,14 @@ void space_expect(struct store *s, struct node *n, bool expected)
 		pthread_cond_broadcast(&s->space_back);
 }
 
-bool space_wait(struct store *s)
+void space_wait(struct store *s)
 {
 	struct timespec until;
-	bool waited;
 	LOCK_SCOPE(&s->space_lock);
 
-	waited = s->space_expected > 0;
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += WAIT_MS / 1000;
 	while (s->space_expected > 0)
 		if (pthread_cond_timedwait(&s->space_back, &s->space_lock, &until) != 0)
 			break;
-	return waited;
 }

@@ -95,8 +95,10 @@ ssize_t store_write(struct store *s, uint64_t node, struct file_room room, const
 	struct file *f = node_of(s, node)->file;
 	ssize_t n = file_write(f, room, data, len, off);
 
-	if (n == -ENOSPC && space_wait(s))
+	if (n == -ENOSPC) {
+		space_wait(s);
 		n = file_write(f, room, data, len, off);
+	}
 
 	counter_add(s->options.files.counters, COUNTER_WRITES, 1);
 	if (n > 0)
@@ -109,8 +111,10 @@ int store_allocate(struct store *s, uint64_t node, int mode, uint64_t off, uint6
 	struct file *f = node_of(s, node)->file;
 	int r = file_allocate(f, mode, off, len);
 
-	if (r == -ENOSPC && space_wait(s))
+	if (r == -ENOSPC) {
+		space_wait(s);
 		r = file_allocate(f, mode, off, len);
+	}
 	return r;
 }
 

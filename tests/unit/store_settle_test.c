@@ -88,7 +88,7 @@ static void refused_writes_are_not_held(void **state)
 	write_text(e.node, "0123456789012345", 0);
 	assert_int_equal(store_sync(store, e.node, true), 0);
 	faults_only("pwrite");
-	faults_arm(1, -ENOSPC, false);
+	faults_arm(1, -ENOSPC, true);
 	assert_int_equal(store_write(store, e.node, kit_room(), (const uint8_t *)"x", 1, 0),
 			 -ENOSPC);
 	assert_true(faults_disarm());
