@@ -22,6 +22,13 @@
 #define DEK_ID_LEN  16
 #define XTS_KEY_LEN 64
 
+/*
+ * Once, before anything else of this folder: OpenSSL frees decoded private keys
+ * and TLS records as they are; from here on what it frees is wiped. -EBUSY: it
+ * has allocated already.
+ */
+int crypto_init(void) WARN_UNUSED;
+
 /* SHA-256 (FIPS 180-4). */
 int sha256(const void *data, size_t len, uint8_t ret_digest[static SHA256_LEN]) WARN_UNUSED;
 

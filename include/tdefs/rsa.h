@@ -46,6 +46,16 @@ int rsa_unwrap(const struct rsa_key *key, enum wrap_algorithm algorithm, const u
 	       size_t len, struct secret **ret_plain) WARN_UNUSED;
 
 /*
+ * RSASSA-PSS with SHA-256, MGF1 with SHA-256 and a salt of 32 bytes: JOSE's PS256
+ * (RFC 7518, 3.5). `*ret_len` <= RSA_WRAPPED_MAX bytes.
+ */
+int rsa_sign_ps256(const struct rsa_key *key, const void *data, size_t len,
+		   uint8_t ret_signature[static RSA_WRAPPED_MAX], size_t *ret_len) WARN_UNUSED;
+
+/* SHA-256 of the first certificate in a PEM file, in DER: JOSE's x5t#S256 (RFC 7515, 4.1.8). */
+int certificate_thumbprint(const struct secret *pem, uint8_t ret_thumbprint[static 32]) WARN_UNUSED;
+
+/*
  * RFC 7638 thumbprint of a public key given as big-endian integers; leading
  * zero bytes are dropped first, as some vaults send them.
  */

@@ -10,13 +10,10 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 
+#include "rsa_internal.h"
 #include "tdefs/crypto.h"
 
 #define PUBLIC_MAX 2048 /* bytes of n or e: RSA-16384 */
-
-struct rsa_key {
-	EVP_PKEY *pkey;
-};
 
 /* Never prompt: a passphrase-protected key is refused, and remembered as such. */
 static int refuse_passphrase(char *buf, int len, int rwflag, void *asked)
