@@ -20,14 +20,35 @@
 
 enum cache_mode { CACHE_WRITE_THROUGH, CACHE_WRITEBACK };
 
+/* Who we are to a key vault. */
+enum identity_kind {
+	IDENTITY_AUTO, /* by what the environment and the settings give */
+	IDENTITY_MANAGED,
+	IDENTITY_CLIENT_SECRET,
+	IDENTITY_CERTIFICATE,
+	IDENTITY_WORKLOAD,
+	IDENTITY_NONE, /* no token at all */
+};
+
 /* What a volume inherits from [server]. Strings are owned by the config. */
 struct settings {
-	char *protector; /* file:/absolute/path.pem */
+	char *protector; /* file:/absolute/path.pem, or https://VAULT/keys/NAME[/VERSION] */
+	enum identity_kind identity;
+	char *tenant_id, *client_id; /* NULL: from the environment; so are all below */
+	char *client_secret_file, *client_certificate_file, *federated_token_file;
+	char *authority_host; /* https://HOST */
+	char *ca_file;	      /* instead of the system's roots */
 	enum cache_mode cache;
 	unsigned threads;	  /* most request threads, 2..256 */
 	bool lock_memory;	  /* mlockall(2); no only where it cannot be had */
 	bool unsupported_backing; /* file systems other than ext4 and XFS */
 	char *log;		  /* "stderr", "syslog" or a path; NULL: by how it was started */
+};
+
+/* [policy]: what is asked of protectors in key vaults before anything is wrapped with one. */
+struct policy {
+	bool require_purge_protection; /* default: yes */
+	bool require_key_backup;       /* default: no, a warning */
 };
 
 struct volume_config {
@@ -42,6 +63,7 @@ struct config {
 	char *state_dir;   /* pins; default /var/lib/tdefs */
 	char *runtime_dir; /* control sockets; default /run/tdefs */
 	struct settings server;
+	struct policy policy;
 	struct volume_config *volumes;
 	size_t nvolumes;
 };

@@ -17,6 +17,7 @@
 #include "keys.h"
 
 #define CONFIG_MAX ((size_t)1024 * 1024)
+#define SECTIONS   "sections are [server], [policy] and [volume NAME]"
 #define NAME_LEN   32 /* inih cuts section names off at 49 bytes; "volume " takes 7 */
 
 struct parse {
@@ -25,7 +26,7 @@ struct parse {
 	int line;
 	int error; /* first error, as a negative errno */
 	struct errmsg *reterr;
-	struct key_set server_set;
+	struct key_set server_set, policy_set;
 	struct key_set *volume_sets; /* one for each volume, by index */
 };
 
@@ -78,12 +79,24 @@ static struct volume_config *volume_section(struct parse *p, const char *name, s
 	return &c->volumes[i];
 }
 
+/* What may stand in a section; 0: there is no such section. */
+static enum key_place place_of(const char *section)
+{
+	if (strncmp(section, "volume ", 7) == 0)
+		return KEY_IN_VOLUME;
+	if (strcmp(section, "server") == 0)
+		return KEY_IN_SERVER;
+	return strcmp(section, "policy") == 0 ? KEY_IN_POLICY : 0;
+}
+
 static bool check_section(struct parse *p, const char *section)
 {
-	if (strcmp(section, "server") == 0)
+	enum key_place place = place_of(section);
+
+	if (place == KEY_IN_SERVER || place == KEY_IN_POLICY)
 		return true;
-	if (strncmp(section, "volume ", 7) != 0)
-		fail(p, "unknown section", "sections are [server] and [volume NAME]");
+	if (!place)
+		fail(p, "unknown section", SECTIONS);
 	else if (!name_is_valid(section + 7))
 		fail(p, "the volume's name is not valid",
 		     "use 1 to 32 letters, digits, '.', '_', '-', not starting with '.' or '-'");
@@ -150,29 +163,28 @@ static int take_value(struct parse *p, const struct config_key *key, struct key_
 
 static int unknown_key(struct parse *p, const char *section, const char *name)
 {
-	char what[256], next[400];
+	char what[256], next[480];
 
 	(void)snprintf(what, sizeof(what), "%s: unknown key in [%s]", name, section);
 	(void)snprintf(next, sizeof(next), "keys of this section are: ");
-	keys_list(strcmp(section, "server") == 0 ? KEY_IN_SERVER : KEY_IN_VOLUME,
-		  next + strlen(next), sizeof(next) - strlen(next));
+	keys_list(place_of(section), next + strlen(next), sizeof(next) - strlen(next));
 	return fail(p, what, next);
 }
 
 static int handle_pair(void *user, const char *section, const char *name, const char *value)
 {
 	struct parse *p = user;
-	struct key_set *set = &p->server_set;
+	enum key_place place = place_of(section);
+	struct key_set *set = place == KEY_IN_POLICY ? &p->policy_set : &p->server_set;
 	struct key_target target = { .config = p->config };
 	const struct config_key *key;
-	bool in_volume = strncmp(section, "volume ", 7) == 0;
+	bool in_volume = place == KEY_IN_VOLUME;
 
 	if (p->error < 0)
 		return 0;
 	if (!section[0])
-		return fail(p, "a setting before any section",
-			    "sections are [server] and [volume NAME]");
-	key = key_find(name, in_volume ? KEY_IN_VOLUME : KEY_IN_SERVER);
+		return fail(p, "a setting before any section", SECTIONS);
+	key = key_find(name, place);
 	if (!key)
 		return unknown_key(p, section, name);
 	if (in_volume) {

@@ -7,8 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-#define PROTECTOR_MAX 768 /* room for a kid in a key slot (FORMAT.md) */
+#include "tdefs/kid.h"
 
 static const char *const cache_modes[] = {
 	[CACHE_WRITE_THROUGH] = "write-through",
@@ -59,9 +60,47 @@ static int read_path(const char *text, void *field)
 
 static int read_protector(const char *text, void *field)
 {
-	if (strncmp(text, "file:/", 6) != 0 || strlen(text) > PROTECTOR_MAX)
+	struct kid kid;
+	bool is_file = strncmp(text, "file:/", 6) == 0 && strlen(text) <= KID_MAX;
+
+	return is_file || kid_parse(text, &kid) == 0 ? replace_string(field, text) : -EINVAL;
+}
+
+static int read_identity(const char *text, void *field)
+{
+	static const char *const kinds[] = {
+		[IDENTITY_AUTO] = "auto",
+		[IDENTITY_MANAGED] = "managed",
+		[IDENTITY_CLIENT_SECRET] = "client-secret",
+		[IDENTITY_CERTIFICATE] = "certificate",
+		[IDENTITY_WORKLOAD] = "workload",
+		[IDENTITY_NONE] = "none",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (strcmp(text, kinds[i]) == 0) {
+			*(enum identity_kind *)field = (enum identity_kind)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+/* Ids become part of URLs and JSON. */
+static int read_id(const char *text, void *field)
+{
+	size_t len = strlen(text);
+
+	if (len == 0 || len > 100 ||
+	    strspn(text, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-_") < len)
 		return -EINVAL;
 	return replace_string(field, text);
+}
+
+static int read_https(const char *text, void *field)
+{
+	return strncasecmp(text, "https://", 8) == 0 && text[8] ? replace_string(field, text)
+								: -EINVAL;
 }
 
 static int read_log(const char *text, void *field)
@@ -122,6 +161,12 @@ static int copy_cache(const void *from, void *to)
 	return 0;
 }
 
+static int copy_identity(const void *from, void *to)
+{
+	*(enum identity_kind *)to = *(const enum identity_kind *)from;
+	return 0;
+}
+
 static int copy_bool(const void *from, void *to)
 {
 	*(bool *)to = *(const bool *)from;
@@ -138,7 +183,20 @@ static int copy_threads(const void *from, void *to)
 
 static const struct config_key keys[] = {
 	{ "protector", KEY_IN_BOTH, read_protector, copy_string, SETTING(protector),
-	  "file:/absolute/path.pem (key vaults are not in this version)" },
+	  "https://VAULT/keys/NAME[/VERSION] or file:/absolute/path.pem" },
+	{ "identity", KEY_IN_BOTH, read_identity, copy_identity, SETTING(identity),
+	  "auto, managed, client-secret, certificate, workload or none" },
+	{ "tenant_id", KEY_IN_BOTH, read_id, copy_string, SETTING(tenant_id), "a tenant's id" },
+	{ "client_id", KEY_IN_BOTH, read_id, copy_string, SETTING(client_id), "a client's id" },
+	{ "client_secret_file", KEY_IN_BOTH, read_path, copy_string, SETTING(client_secret_file),
+	  "an absolute path" },
+	{ "client_certificate_file", KEY_IN_BOTH, read_path, copy_string,
+	  SETTING(client_certificate_file), "an absolute path" },
+	{ "federated_token_file", KEY_IN_BOTH, read_path, copy_string,
+	  SETTING(federated_token_file), "an absolute path" },
+	{ "authority_host", KEY_IN_BOTH, read_https, copy_string, SETTING(authority_host),
+	  "https://HOST" },
+	{ "ca_file", KEY_IN_BOTH, read_path, copy_string, SETTING(ca_file), "an absolute path" },
 	{ "cache", KEY_IN_BOTH, read_cache, copy_cache, SETTING(cache),
 	  "write-through or writeback" },
 	{ "threads", KEY_IN_BOTH, read_threads, copy_threads, SETTING(threads), "2 to 256" },
@@ -151,6 +209,10 @@ static const struct config_key keys[] = {
 	  "an absolute path" },
 	{ "runtime_dir", KEY_IN_SERVER, read_path, NULL, offsetof(struct config, runtime_dir),
 	  "an absolute path" },
+	{ "require_purge_protection", KEY_IN_POLICY, read_bool, NULL,
+	  offsetof(struct config, policy.require_purge_protection), "yes or no" },
+	{ "require_key_backup", KEY_IN_POLICY, read_bool, NULL,
+	  offsetof(struct config, policy.require_key_backup), "yes or no" },
 	{ "backing", KEY_IN_VOLUME, read_path, NULL, offsetof(struct volume_config, backing),
 	  "an absolute path" },
 	{ "mount", KEY_IN_VOLUME, read_path, NULL, offsetof(struct volume_config, mount),
@@ -211,6 +273,7 @@ int keys_default(struct config *c)
 	c->server = (struct settings){ .cache = CACHE_WRITE_THROUGH,
 				       .threads = 16,
 				       .lock_memory = true };
+	c->policy = (struct policy){ .require_purge_protection = true };
 	if (replace_string(&c->state_dir, "/var/lib/tdefs") < 0)
 		return -ENOMEM;
 	return replace_string(&c->runtime_dir, "/run/tdefs");
@@ -234,5 +297,12 @@ int keys_inherit(struct volume_config *v, const struct key_set *set, const struc
 void keys_release(struct settings *s)
 {
 	free(s->protector);
+	free(s->tenant_id);
+	free(s->client_id);
+	free(s->client_secret_file);
+	free(s->client_certificate_file);
+	free(s->federated_token_file);
+	free(s->authority_host);
+	free(s->ca_file);
 	free(s->log);
 }

@@ -12,6 +12,7 @@ enum key_place {
 	KEY_IN_SERVER = 1,
 	KEY_IN_VOLUME = 2,
 	KEY_IN_BOTH = KEY_IN_SERVER | KEY_IN_VOLUME, /* inherited */
+	KEY_IN_POLICY = 4,
 };
 
 struct config_key {

@@ -8,10 +8,9 @@
 #include "tdefs/vault.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "secret_file.h"
 
 #define PREFIX	"file:"
 #define PEM_MAX 65536
@@ -25,63 +24,29 @@ static enum vault_verdict broken(struct vault_report *rep, int r, const char *pa
 	return rep->verdict;
 }
 
-static enum vault_verdict open_failed(struct vault_report *rep, int err, const char *path)
+static enum vault_verdict no_memory(struct vault_report *rep, const char *path)
 {
-	bool gone = err == ENOENT || err == ENOTDIR;
-
-	rep->verdict = gone ? VAULT_DENIED : VAULT_UNREACHABLE;
-	errmsg_next(&rep->error, gone ? "put the key file back, or correct \"protector\""
-				 : err == ENOMEM
-					 ? "free memory, raise RLIMIT_MEMLOCK, then try again"
-					 : "make the file readable, then try again");
-	(void)errmsg_fail(&rep->error, -err, gone ? EXIT_CODE_CONFIG : EXIT_CODE_FAILED,
-			  "protector file %s: cannot open: %s", path, errno_text(err));
+	rep->verdict = VAULT_UNREACHABLE;
+	errmsg_next(&rep->error, "free memory, raise RLIMIT_MEMLOCK, then try again");
+	(void)errmsg_fail(&rep->error, -ENOMEM, EXIT_CODE_FAILED, "protector file %s: %s", path,
+			  errno_text(ENOMEM));
 	return rep->verdict;
 }
 
-/* DESIGN.md, security: regular, owned by root or oneself, no group or other bits. */
-static enum vault_verdict check_file(int fd, const char *path, struct stat *st,
-				     struct vault_report *rep)
-{
-	if (fstat(fd, st) < 0)
-		return open_failed(rep, errno, path);
-	if (!S_ISREG(st->st_mode))
-		return broken(rep, -EINVAL, path, "not a regular file", "name a PEM file");
-	if (st->st_uid != 0 && st->st_uid != geteuid())
-		return broken(rep, -EPERM, path, "owned by another user than root",
-			      "chown root: the file");
-	if (st->st_mode & 077)
-		return broken(rep, -EPERM, path, "its group or others have access to it",
-			      "chmod 0600 the file, and treat the key as exposed if it ever was");
-	if (st->st_size == 0 || st->st_size > PEM_MAX)
-		return broken(rep, -EINVAL, path, "empty, or too long to be a key",
-			      "name the PEM file of an RSA private key");
-	return VAULT_GRANTED;
-}
-
+/* Whoever takes the file away takes the key away; a file that is wrong says nothing of the key. */
 static enum vault_verdict read_pem(const char *path, struct secret **ret_pem,
 				   struct vault_report *rep)
 {
-	/* O_NONBLOCK: a FIFO must not hang the mount. */
-	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	CLEANUP_SECRET struct secret *pem = NULL;
-	enum vault_verdict v;
-	struct stat st;
-	ssize_t n;
+	int r = secret_file_read("protector file", path, PEM_MAX, SECRET_FILE_PRIVATE, ret_pem,
+				 &rep->error);
 
-	if (fd < 0)
-		return open_failed(rep, errno, path);
-	v = check_file(fd, path, &st, rep);
-	if (v != VAULT_GRANTED)
-		return v;
-	pem = secret_new((size_t)st.st_size);
-	if (!pem)
-		return open_failed(rep, ENOMEM, path);
-	n = read(fd, secret_bytes(pem), secret_len(pem));
-	if (n != st.st_size)
-		return open_failed(rep, n < 0 ? errno : EIO, path);
-	*ret_pem = TAKE_PTR(pem);
-	return VAULT_GRANTED;
+	if (r == 0)
+		rep->verdict = VAULT_GRANTED;
+	else if (r == -ENOENT || r == -ENOTDIR)
+		rep->verdict = VAULT_DENIED;
+	else
+		rep->verdict = r == -EPERM || r == -EINVAL ? VAULT_BROKEN : VAULT_UNREACHABLE;
+	return rep->verdict;
 }
 
 static enum vault_verdict load(const char *kid, struct rsa_key **ret_key, struct vault_report *rep)
@@ -115,16 +80,16 @@ static void cleanup_rsa_key(struct rsa_key **key)
 	rsa_key_free(*key);
 }
 
-static enum vault_verdict file_get(struct vault *v, const char *kid, struct vault_key *ret_key,
-				   struct vault_report *rep)
+static enum vault_verdict file_get(struct vault *v, const char *kid, unsigned timeout_ms,
+				   struct vault_key *ret_key, struct vault_report *rep)
 {
 	CLEANUP(cleanup_rsa_key) struct rsa_key *key = NULL;
 	struct vault_key k = { 0 };
 
-	(void)v;
+	(void)v, (void)timeout_ms;
 	if (load(kid, &key, rep) != VAULT_GRANTED)
 		return rep->verdict;
-	if (strlen(kid) > VAULT_KID_MAX || rsa_key_thumbprint(key, k.thumbprint) < 0)
+	if (strlen(kid) > KID_MAX || rsa_key_thumbprint(key, k.thumbprint) < 0)
 		return broken(rep, -EIO, kid + strlen(PREFIX), "cannot compute its thumbprint",
 			      "check the key with: openssl pkey -check -noout -in FILE");
 	memcpy(k.kid, kid, strlen(kid) + 1);
@@ -134,15 +99,16 @@ static enum vault_verdict file_get(struct vault *v, const char *kid, struct vaul
 }
 
 static enum vault_verdict file_wrap(struct vault *v, const char *kid, const struct secret *plain,
-				    struct vault_wrapped *ret_wrapped, struct vault_report *rep)
+				    unsigned timeout_ms, struct vault_wrapped *ret_wrapped,
+				    struct vault_report *rep)
 {
 	CLEANUP(cleanup_rsa_key) struct rsa_key *key = NULL;
 	struct vault_wrapped w = { .algorithm = WRAP_RSA_OAEP_256 };
 
-	(void)v;
+	(void)v, (void)timeout_ms;
 	if (load(kid, &key, rep) != VAULT_GRANTED)
 		return rep->verdict;
-	if (strlen(kid) > VAULT_KID_MAX || rsa_wrap(key, plain, w.bytes, &w.len) < 0)
+	if (strlen(kid) > KID_MAX || rsa_wrap(key, plain, w.bytes, &w.len) < 0)
 		return broken(rep, -EIO, kid + strlen(PREFIX), "cannot wrap with this key",
 			      "use an RSA key of 2048 to 4096 bits");
 	memcpy(w.kid, kid, strlen(kid) + 1);
@@ -151,17 +117,18 @@ static enum vault_verdict file_wrap(struct vault *v, const char *kid, const stru
 }
 
 static enum vault_verdict file_unwrap(struct vault *v, const struct vault_wrapped *wrapped,
-				      struct secret **ret_plain, struct vault_report *rep)
+				      unsigned timeout_ms, struct secret **ret_plain,
+				      struct vault_report *rep)
 {
 	CLEANUP(cleanup_rsa_key) struct rsa_key *key = NULL;
 	int r;
 
-	(void)v;
+	(void)v, (void)timeout_ms;
 	if (load(wrapped->kid, &key, rep) != VAULT_GRANTED)
 		return rep->verdict;
 	r = rsa_unwrap(key, wrapped->algorithm, wrapped->bytes, wrapped->len, ret_plain);
 	if (r == -ENOMEM)
-		return open_failed(rep, ENOMEM, wrapped->kid + strlen(PREFIX));
+		return no_memory(rep, wrapped->kid + strlen(PREFIX));
 	if (r < 0)
 		return broken(rep, -EKEYREJECTED, wrapped->kid + strlen(PREFIX),
 			      "this key does not open the wrapped DEK",
@@ -169,10 +136,12 @@ static enum vault_verdict file_unwrap(struct vault *v, const struct vault_wrappe
 	return VAULT_GRANTED;
 }
 
-static int file_open(struct vault **ret_vault, struct errmsg *reterr)
+static int file_open(const char *kid, const struct settings *settings, const struct clock *clock,
+		     struct vault **ret_vault, struct errmsg *reterr)
 {
 	struct vault *v = malloc(sizeof(*v));
 
+	(void)kid, (void)settings, (void)clock;
 	if (!v)
 		return errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "file vault: out of memory");
 	v->ops = &vault_file_ops;

@@ -5,15 +5,23 @@
 #include <errno.h>
 #include <string.h>
 
-static const struct vault_ops *const kinds[] = { &vault_file_ops };
+#include "identity.h"
 
-int vault_open(const char *kid, struct vault **ret_vault, struct errmsg *reterr)
+static const struct vault_ops *const kinds[] = { &vault_file_ops, &vault_azure_ops };
+
+int vault_init(void)
+{
+	identity_environment_secret(ENVIRONMENT_CLIENT_SECRET);
+	return net_init();
+}
+
+int vault_open(const char *kid, const struct settings *settings, const struct clock *clock,
+	       struct vault **ret_vault, struct errmsg *reterr)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		if (strncmp(kid, kinds[i]->kid_prefix, strlen(kinds[i]->kid_prefix)) == 0)
-			return kinds[i]->open(ret_vault, reterr);
-	errmsg_next(reterr,
-		    "use a protector of a kind this version knows: file:/absolute/path.pem");
+			return kinds[i]->open(kid, settings, clock, ret_vault, reterr);
+	errmsg_next(reterr, "use https://VAULT/keys/NAME[/VERSION], or file:/absolute/path.pem");
 	return errmsg_fail(reterr, -EINVAL, EXIT_CODE_CONFIG, "%s: no vault serves this key", kid);
 }
 

@@ -100,8 +100,19 @@ static void mistakes_are_named_with_line_reason_and_next_step(void **state)
 		{ "[server]\nprotector = /etc/k.pem\n", "t.conf:2: protector = /etc/k.pem",
 		  "file:/absolute" },
 		{ "[server]\nprotector = file:k.pem\n", "t.conf:2: protector", "file:/absolute" },
-		{ "[server]\nprotector = https://v.vault.azure.net/keys/k\n", "t.conf:2: protector",
-		  "not in this version" },
+		{ "[server]\nprotector = https://v.vault.azure.net/secrets/k\n",
+		  "t.conf:2: protector", "https://VAULT/keys/NAME[/VERSION]" },
+		{ "[server]\nidentity = me\n", "t.conf:2: identity = me",
+		  "managed, client-secret" },
+		{ "[server]\ntenant_id = a/b\n", "t.conf:2: tenant_id = a/b", "a tenant's id" },
+		{ "[server]\nclient_id = \"a\"\n", "t.conf:2: client_id", "a client's id" },
+		{ "[server]\nauthority_host = http://h\n", "t.conf:2: authority_host",
+		  "https://HOST" },
+		{ "[server]\nca_file = ca.pem\n", "t.conf:2: ca_file", "absolute path" },
+		{ "[policy]\nrequire_purge_protection = maybe\n",
+		  "t.conf:2: require_purge_protection", "yes or no" },
+		{ "[server]\nrequire_purge_protection = no\n",
+		  "t.conf:2: require_purge_protection: unknown key in [server]", "protector" },
 		{ "[volume a]\nbacking = b\n", "t.conf:2: backing = b", "absolute path" },
 		{ "[server]\ncache = writeback\ncache = writeback\n",
 		  "t.conf:3: cache is set twice", "keep one" },
@@ -162,6 +173,39 @@ static void neighbours_of_a_volume_are_not_in_it(void **state)
 		parse("[server]\nstate_dir = /bb\nruntime_dir = /\nlog = /m.log\n" VOLUME);
 
 	(void)state;
+	config_free(c);
+}
+
+static void vault_settings_are_read_and_inherited(void **state)
+{
+	struct config *c = parse("[policy]\nrequire_purge_protection = no\n"
+				 "[server]\nprotector = https://V.example:8443/keys/k\n"
+				 "identity = workload\ntenant_id = t\nclient_id = c\n"
+				 "client_secret_file = /s\nclient_certificate_file = /c\n"
+				 "federated_token_file = /f\nauthority_host = https://a\n"
+				 "ca_file = /ca\n"
+				 "[volume a]\nbacking = /b\nmount = /m\n"
+				 "[volume b]\nbacking = /bb\nmount = /mm\nidentity = none\n");
+	const struct settings *a = &c->volumes[0].settings, *b = &c->volumes[1].settings;
+
+	(void)state;
+	assert_false(c->policy.require_purge_protection);
+	assert_false(c->policy.require_key_backup);
+	assert_int_equal(a->identity, IDENTITY_WORKLOAD);
+	assert_int_equal(b->identity, IDENTITY_NONE);
+	assert_string_equal(a->tenant_id, "t");
+	assert_string_equal(b->client_id, "c");
+	assert_string_equal(b->client_secret_file, "/s");
+	assert_string_equal(b->client_certificate_file, "/c");
+	assert_string_equal(b->federated_token_file, "/f");
+	assert_string_equal(b->authority_host, "https://a");
+	assert_string_equal(b->ca_file, "/ca");
+	assert_string_equal(b->protector, "https://V.example:8443/keys/k");
+	config_free(c);
+	c = parse(VOLUME);
+	assert_true(c->policy.require_purge_protection);
+	assert_int_equal(c->volumes[0].settings.identity, IDENTITY_AUTO);
+	assert_null(c->volumes[0].settings.ca_file);
 	config_free(c);
 }
 
@@ -251,6 +295,7 @@ int main(void)
 		cmocka_unit_test(server_may_come_last),
 		cmocka_unit_test(mistakes_are_named_with_line_reason_and_next_step),
 		cmocka_unit_test(neighbours_of_a_volume_are_not_in_it),
+		cmocka_unit_test(vault_settings_are_read_and_inherited),
 		cmocka_unit_test(long_lines_are_refused_not_cut),
 		cmocka_unit_test(unknown_volumes_list_the_known),
 		cmocka_unit_test(path_comes_from_argument_then_environment),
