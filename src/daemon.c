@@ -21,6 +21,7 @@
 #include "tdefs/fs.h"
 #include "tdefs/log.h"
 #include "tdefs/secret.h"
+#include "tdefs/vault.h"
 #include "tdefs/volume.h"
 
 #define STOP_SIGNAL_THREAD SIGUSR1
@@ -133,6 +134,17 @@ static int drop_capabilities(struct errmsg *reterr)
 			   errno_text(r));
 }
 
+/* After the fork: secret memory, in which those of the environment are kept, is gone in a child. */
+static int init_vaults(struct errmsg *reterr)
+{
+	int r = vault_init();
+
+	if (r == 0)
+		return 0;
+	errmsg_next(reterr, "check the installation of libcurl");
+	return errmsg_fail(reterr, r, EXIT_CODE_FAILED, "cannot set up libcurl");
+}
+
 static int open_volume(struct daemon *d, struct errmsg *reterr)
 {
 	const struct mount_request *request = d->request;
@@ -179,6 +191,8 @@ static int start(struct daemon *d, struct errmsg *reterr)
 		r = drop_capabilities(reterr);
 	if (r == 0)
 		r = lock_memory(d->request->volume, reterr);
+	if (r == 0)
+		r = init_vaults(reterr);
 	if (r == 0)
 		r = open_volume(d, reterr);
 	if (r == 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tdefs: arguments, and which of mount and unmount is wanted. */
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "daemon.h"
 #include "process.h"
 #include "tdefs/control.h"
+#include "tdefs/crypto.h"
 
 static const char usage_text[] =
 	"usage: tdefs [--config FILE] mount NAME [--foreground] [--accept-header]\n"
@@ -95,6 +97,14 @@ static int failed(struct errmsg *err)
 	return errmsg_print(err, "tdefs");
 }
 
+static int libraries_init(struct errmsg *err)
+{
+	if (crypto_init() == 0)
+		return 0;
+	errmsg_next(err, "check the installation of OpenSSL");
+	return errmsg_fail(err, -EIO, EXIT_CODE_FAILED, "cannot set up the crypto library");
+}
+
 static int run(const struct arguments *a, struct errmsg *err)
 {
 	CLEANUP_CONFIG struct config *config = NULL;
@@ -108,6 +118,8 @@ static int run(const struct arguments *a, struct errmsg *err)
 		return failed(err);
 	}
 	r = process_harden(err);
+	if (r == 0)
+		r = libraries_init(err);
 	if (r == 0)
 		r = config_load(a->config, &config, err);
 	if (r == 0)

@@ -17,9 +17,7 @@
 #include "tdefs/vault.h"
 #include "tdefs/volume_header.h"
 
-#define HEADER_COPIES	   2
-#define PROTECTOR_BITS_MIN 2048
-#define PROTECTOR_BITS_MAX 4096 /* a wrapped DEK must fit its room in the slot */
+#define HEADER_COPIES 2
 
 enum header_copy_state {
 	HEADER_COPY_GOOD,
@@ -87,17 +85,18 @@ int pin_check(const struct pin *pin, const struct volume_header *header, const c
 	      struct errmsg *reterr) WARN_UNUSED;
 
 /*
- * A new volume's header and DEK under the protector `kid`: both are made here,
- * wrapped by the vault, and verified by an unwrap. Touches no disk. `now` is
- * seconds since 1970.
+ * A new volume's header and DEK under the protector `key`, which was found fit
+ * (protector_check): both are made here, wrapped by the vault, and verified by
+ * an unwrap. Touches no disk. `now` is seconds since 1970.
  */
-int keyring_create(struct vault *vault, const char *kid, uint64_t now,
+int keyring_create(struct vault *vault, const struct vault_key *key, uint64_t now,
 		   struct volume_header *ret_header, struct secret **ret_dek,
 		   struct errmsg *reterr) WARN_UNUSED;
 
 /*
- * The DEK of a header, by its active slot, whose kid must be `kid` and whose
- * key must still have the slot's thumbprint. The header is authenticated.
+ * The DEK of a header, by its active slot, whose kid the protector `kid` must
+ * cover, and whose key must still have the slot's thumbprint. The header is
+ * authenticated.
  */
 int keyring_unlock(struct vault *vault, const char *kid, const struct volume_header *header,
 		   const char *volume, struct secret **ret_dek, struct errmsg *reterr) WARN_UNUSED;

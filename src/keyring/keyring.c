@@ -6,48 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CANARY_LEN 32
+#include "tdefs/protector.h"
 
-static int vault_failed(const struct vault_report *rep, struct errmsg *reterr)
-{
-	if (reterr)
-		*reterr = rep->error;
-	return rep->verdict == VAULT_DENIED	   ? -EKEYREVOKED
-	       : rep->verdict == VAULT_UNREACHABLE ? -ENOKEY
-						   : -EKEYREJECTED;
-}
+#define CANARY_LEN 32
 
 static int crypto_failed(int r, struct errmsg *reterr)
 {
 	errmsg_next(reterr, "free memory, raise RLIMIT_MEMLOCK, then try again");
 	return errmsg_fail(reterr, r, EXIT_CODE_FAILED, "cannot make keys: %s", errno_text(r));
-}
-
-static int check_protector(const struct vault_key *key, struct errmsg *reterr)
-{
-	if (key->bits >= PROTECTOR_BITS_MIN && key->bits <= PROTECTOR_BITS_MAX)
-		return 0;
-	errmsg_next(reterr, "use an RSA key of 2048, 3072 or 4096 bits");
-	return errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_CONFIG,
-			   "protector %s: RSA of %u bits is not allowed", key->kid, key->bits);
-}
-
-/* Wrap, and prove by an unwrap that it can be undone. */
-static int wrap_and_verify(struct vault *vault, const char *kid, const struct secret *plain,
-			   struct vault_wrapped *ret_wrapped, struct errmsg *reterr)
-{
-	CLEANUP_SECRET struct secret *back = NULL;
-	struct vault_report rep = { 0 };
-
-	if (vault->ops->wrap(vault, kid, plain, ret_wrapped, &rep) != VAULT_GRANTED ||
-	    vault->ops->unwrap(vault, ret_wrapped, &back, &rep) != VAULT_GRANTED)
-		return vault_failed(&rep, reterr);
-	if (secret_len(back) == secret_len(plain) &&
-	    constant_time_equal(secret_view(back), secret_view(plain), secret_len(plain)))
-		return 0;
-	errmsg_next(reterr, "check the key and the vault: nothing was written");
-	return errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_FAILED,
-			   "protector %s: unwrapping did not give back what was wrapped", kid);
 }
 
 static int make_canary(struct secret **ret_canary, uint8_t ret_hash[static 32])
@@ -73,9 +39,9 @@ static int fill_slot(struct vault *vault, const struct vault_key *key, const str
 		r = make_canary(&canary, slot->canary_hash);
 	if (r < 0)
 		return crypto_failed(r, reterr);
-	r = wrap_and_verify(vault, key->kid, dek, &wrapped_dek, reterr);
+	r = protector_wrap(vault, key->kid, dek, &wrapped_dek, reterr);
 	if (r == 0)
-		r = wrap_and_verify(vault, key->kid, canary, &wrapped_canary, reterr);
+		r = protector_wrap(vault, key->kid, canary, &wrapped_canary, reterr);
 	if (r < 0)
 		return r;
 	slot->state = SLOT_ACTIVE;
@@ -100,7 +66,7 @@ static int make_uuid(uint8_t uuid[static 16])
 	return r;
 }
 
-int keyring_create(struct vault *vault, const char *kid, uint64_t now,
+int keyring_create(struct vault *vault, const struct vault_key *key, uint64_t now,
 		   struct volume_header *ret_header, struct secret **ret_dek, struct errmsg *reterr)
 {
 	struct volume_header h = { .cipher = VOLUME_CIPHER_AES_256_XTS,
@@ -108,15 +74,8 @@ int keyring_create(struct vault *vault, const char *kid, uint64_t now,
 				   .sequence = 1,
 				   .created = now };
 	CLEANUP_SECRET struct secret *dek = NULL;
-	struct vault_report rep = { 0 };
-	struct vault_key key;
 	int r;
 
-	if (vault->ops->get(vault, kid, &key, &rep) != VAULT_GRANTED)
-		return vault_failed(&rep, reterr);
-	r = check_protector(&key, reterr);
-	if (r < 0)
-		return r;
 	r = make_uuid(h.uuid);
 	if (r == 0)
 		r = random_bytes(h.key_domain_id, sizeof(h.key_domain_id));
@@ -124,7 +83,7 @@ int keyring_create(struct vault *vault, const char *kid, uint64_t now,
 		r = dek_generate(&dek);
 	if (r < 0)
 		return crypto_failed(r, reterr);
-	r = fill_slot(vault, &key, dek, now, &h.slots[0], reterr);
+	r = fill_slot(vault, key, dek, now, &h.slots[0], reterr);
 	if (r < 0)
 		return r;
 	r = header_seal(&h, dek);
@@ -148,21 +107,22 @@ static int check_slot_key(struct vault *vault, const char *kid, const struct key
 				   "volume %s: unknown wrap algorithm %u in its key slot", volume,
 				   slot->wrap_algorithm);
 	}
-	if (strcmp(slot->kid, kid) != 0) {
+	if (!protector_covers(kid, slot->kid)) {
 		errmsg_next(reterr, "set \"protector = %s\" for this volume", slot->kid);
 		return errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_FAILED,
 				   "volume %s: its DEK is wrapped by %s, but the protector is %s",
 				   volume, slot->kid, kid);
 	}
-	if (vault->ops->get(vault, kid, &key, &rep) != VAULT_GRANTED)
-		return vault_failed(&rep, reterr);
+	if (vault->ops->get(vault, slot->kid, VAULT_COMMAND_TIMEOUT_MS, &key, &rep) !=
+	    VAULT_GRANTED)
+		return protector_failed(&rep, reterr);
 	if (constant_time_equal(key.thumbprint, slot->thumbprint, THUMBPRINT_LEN))
 		return 0;
 	errmsg_next(reterr, "put the key back that wrapped it: see the thumbprint in "
 			    "tdefsctl header dump");
 	return errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_FAILED,
 			   "volume %s: wrong protector: %s is not the key that wrapped its DEK",
-			   volume, kid);
+			   volume, slot->kid);
 }
 
 static int check_dek(const struct volume_header *header, const struct key_slot *slot,
@@ -201,8 +161,9 @@ int keyring_unlock(struct vault *vault, const char *kid, const struct volume_hea
 		return r;
 	memcpy(wrapped.bytes, slot->wrapped_dek, slot->wrapped_dek_len);
 	(void)snprintf(wrapped.kid, sizeof(wrapped.kid), "%s", slot->kid);
-	if (vault->ops->unwrap(vault, &wrapped, &dek, &rep) != VAULT_GRANTED)
-		return vault_failed(&rep, reterr);
+	if (vault->ops->unwrap(vault, &wrapped, VAULT_COMMAND_TIMEOUT_MS, &dek, &rep) !=
+	    VAULT_GRANTED)
+		return protector_failed(&rep, reterr);
 	r = check_dek(header, slot, dek, volume, reterr);
 	if (r == 0)
 		*ret_dek = TAKE_PTR(dek);

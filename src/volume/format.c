@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tdefs/protector.h"
+
 #include "tdefs/volume.h"
 
 static bool may_be_there(const struct backing *b, const char *name)
@@ -176,13 +178,27 @@ static int format_backing(const struct sysio *sys, const struct config *config,
 	return r;
 }
 
+/* Nothing is wrapped before the whole list of requirements is met. */
+static int make_header(struct vault *vault, const char *kid, const struct policy *policy,
+		       uint64_t now, struct volume_header *ret_header, struct errmsg *reterr)
+{
+	CLEANUP_FREE struct protector_report *report = malloc(sizeof(*report));
+	CLEANUP_SECRET struct secret *dek = NULL;
+	int r;
+
+	if (!report)
+		return errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
+	protector_check(vault, kid, policy, now, report);
+	r = protector_verdict(report, kid, reterr);
+	return r < 0 ? r : keyring_create(vault, &report->key, now, ret_header, &dek, reterr);
+}
+
 int volume_format(const struct sysio *sys, const struct config *config,
 		  const struct volume_config *vc, uint64_t now, struct volume_header *ret_header,
 		  struct errmsg *reterr)
 {
 	CLEANUP_BACKING struct backing b = BACKING_NONE;
 	CLEANUP_FREE struct volume_header *header = malloc(sizeof(*header));
-	CLEANUP_SECRET struct secret *dek = NULL;
 	CLEANUP_VAULT struct vault *vault = NULL;
 	const char *kid = vc->settings.protector;
 	int r;
@@ -199,9 +215,9 @@ int volume_format(const struct sysio *sys, const struct config *config,
 	if (r == 0)
 		r = check_no_pin(sys, config, vc, reterr);
 	if (r == 0)
-		r = vault_open(kid, &vault, reterr);
+		r = vault_open(kid, &vc->settings, &clock_kernel, &vault, reterr);
 	if (r == 0)
-		r = keyring_create(vault, kid, now, header, &dek, reterr);
+		r = make_header(vault, kid, &config->policy, now, header, reterr);
 	if (r == 0)
 		r = format_backing(sys, config, vc, &b, header, reterr);
 	if (r == 0)

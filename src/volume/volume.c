@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "tdefs/log.h"
+#include "tdefs/protector.h"
 
 struct volume {
 	const struct config *config;
@@ -133,8 +134,9 @@ static void repair_header(const struct volume *v, const struct header_found *fou
 static int unlock(struct volume *v, struct errmsg *reterr)
 {
 	CLEANUP_VAULT struct vault *vault = NULL;
-	const char *kid = v->vc->settings.protector;
-	int r = vault_open(kid, &vault, reterr);
+	const struct settings *settings = &v->vc->settings;
+	const char *kid = settings->protector;
+	int r = vault_open(kid, settings, &clock_kernel, &vault, reterr);
 
 	return r < 0 ? r : keyring_unlock(vault, kid, &v->header, v->vc->name, &v->dek, reterr);
 }
@@ -253,13 +255,14 @@ const struct counters *volume_counters(const struct volume *v)
 	return &v->counters;
 }
 
-static const char *configured_kid(const struct config *config, const char *kid)
+/* The settings whose protector covers `kid`; NULL: it is not configured. */
+static const struct settings *settings_of_kid(const struct config *config, const char *kid)
 {
-	if (config->server.protector && strcmp(config->server.protector, kid) == 0)
-		return config->server.protector;
+	if (config->server.protector && protector_covers(config->server.protector, kid))
+		return &config->server;
 	for (size_t i = 0; i < config->nvolumes; i++)
-		if (strcmp(config->volumes[i].settings.protector, kid) == 0)
-			return config->volumes[i].settings.protector;
+		if (protector_covers(config->volumes[i].settings.protector, kid))
+			return &config->volumes[i].settings;
 	return NULL;
 }
 
@@ -267,15 +270,17 @@ int volume_dek(const struct config *config, const struct volume_header *header, 
 	       struct secret **ret_dek, struct errmsg *reterr)
 {
 	const char *kid = volume_header_active_slot(header)->kid;
+	const struct settings *settings = settings_of_kid(config, kid);
 	CLEANUP_VAULT struct vault *vault = NULL;
 	int r;
 
-	if (!configured_kid(config, kid)) {
+	if (!settings) {
 		errmsg_next(reterr, "name it as \"protector\" in %s", config->path);
 		return errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_CONFIG,
 				   "%s: its DEK is wrapped by %s, which is not configured", volume,
 				   kid);
 	}
-	r = vault_open(kid, &vault, reterr);
-	return r < 0 ? r : keyring_unlock(vault, kid, header, volume, ret_dek, reterr);
+	r = vault_open(kid, settings, &clock_kernel, &vault, reterr);
+	return r < 0 ? r
+		     : keyring_unlock(vault, settings->protector, header, volume, ret_dek, reterr);
 }

@@ -14,10 +14,14 @@
 #include "../support/temporary.h"
 #include "tdefs/atomic_file.h"
 #include "tdefs/keyring.h"
+#include "tdefs/protector.h"
 
 static char dir[TEMPORARY_PATH_MAX], pem[TEMPORARY_PATH_MAX + 16], kid[TEMPORARY_PATH_MAX + 32];
 static int dir_fd;
 static struct vault *vault;
+static const struct settings no_settings;
+
+#define TIMEOUT VAULT_COMMAND_TIMEOUT_MS
 
 static void copy_key(const char *name, mode_t mode)
 {
@@ -39,7 +43,7 @@ static int setup(void **state)
 	(void)snprintf(pem, sizeof(pem), "%s/key.pem", dir);
 	(void)snprintf(kid, sizeof(kid), "file:%s", pem);
 	copy_key("oaep_key.pem", 0600);
-	return vault_open(kid, &vault, &err);
+	return vault_open(kid, &no_settings, &clock_kernel, &vault, &err);
 }
 
 static int teardown(void **state)
@@ -56,7 +60,7 @@ static enum vault_verdict get(struct vault_report *rep)
 {
 	struct vault_key key;
 
-	return vault->ops->get(vault, kid, &key, rep);
+	return vault->ops->get(vault, kid, TIMEOUT, &key, rep);
 }
 
 static void file_vault_wraps_and_unwraps(void **state)
@@ -68,17 +72,17 @@ static void file_vault_wraps_and_unwraps(void **state)
 
 	(void)state;
 	memset(secret_bytes(plain), 0x42, 32);
-	assert_int_equal(vault->ops->get(vault, kid, &key, &rep), VAULT_GRANTED);
+	assert_int_equal(vault->ops->get(vault, kid, TIMEOUT, &key, &rep), VAULT_GRANTED);
 	assert_int_equal(key.bits, 2048);
 	assert_string_equal(key.kid, kid);
-	assert_int_equal(vault->ops->wrap(vault, kid, plain, &w, &rep), VAULT_GRANTED);
+	assert_int_equal(vault->ops->wrap(vault, kid, plain, TIMEOUT, &w, &rep), VAULT_GRANTED);
 	assert_string_equal(w.kid, kid);
-	assert_int_equal(vault->ops->unwrap(vault, &w, &back, &rep), VAULT_GRANTED);
+	assert_int_equal(vault->ops->unwrap(vault, &w, TIMEOUT, &back, &rep), VAULT_GRANTED);
 	assert_memory_equal(secret_view(back), secret_view(plain), 32);
 	secret_free(back);
 	back = NULL;
 	w.bytes[0] ^= 1;
-	assert_int_equal(vault->ops->unwrap(vault, &w, &back, &rep), VAULT_BROKEN);
+	assert_int_equal(vault->ops->unwrap(vault, &w, TIMEOUT, &back, &rep), VAULT_BROKEN);
 	assert_null(back);
 	secret_free(plain);
 }
@@ -124,7 +128,8 @@ static void vaults_are_chosen_by_the_kid(void **state)
 	struct errmsg err = { 0 };
 
 	(void)state;
-	assert_int_equal(vault_open("https://x/keys/k", &v, &err), -EINVAL);
+	assert_int_equal(vault_open("ftp://x/keys/k", &no_settings, &clock_kernel, &v, &err),
+			 -EINVAL);
 	assert_non_null(strstr(err.text, "no vault serves this key"));
 	assert_string_equal(vault_verdict_name(VAULT_DENIED), "denied");
 	vault_close(NULL);
@@ -136,7 +141,12 @@ static struct volume_header new_header(struct secret **ret_dek)
 {
 	static struct volume_header h;
 	struct errmsg err = { 0 };
-	int r = keyring_create(vault, kid, 1700000000, &h, ret_dek, &err);
+	struct vault_key key;
+	struct vault_report rep;
+	int r;
+
+	assert_int_equal(vault->ops->get(vault, kid, TIMEOUT, &key, &rep), VAULT_GRANTED);
+	r = keyring_create(vault, &key, 1700000000, &h, ret_dek, &err);
 
 	if (r < 0)
 		print_error("%s\n", err.text);
@@ -306,7 +316,7 @@ static void the_canary_unwraps_to_its_hash(void **state)
 	(void)state;
 	memcpy(w.bytes, s->wrapped_canary, w.len);
 	strcpy(w.kid, s->kid);
-	assert_int_equal(vault->ops->unwrap(vault, &w, &canary, &rep), VAULT_GRANTED);
+	assert_int_equal(vault->ops->unwrap(vault, &w, TIMEOUT, &canary, &rep), VAULT_GRANTED);
 	assert_int_equal(sha256(secret_view(canary), secret_len(canary), hash), 0);
 	assert_memory_equal(hash, s->canary_hash, 32);
 	assert_memory_not_equal(secret_view(canary), secret_view(dek), 32);
@@ -349,14 +359,14 @@ static void other_keys_and_tampering_are_refused(void **state)
 	secret_free(dek);
 }
 
-static void small_and_huge_keys_are_refused(void **state)
+static void keys_of_unusual_size_are_refused(void **state)
 {
 	static const int bits[] = { 1024, 5120 };
-	struct volume_header h;
-	struct secret *dek = NULL;
+	const struct policy policy = { 0 };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(bits); i++) {
+		struct protector_report report;
 		struct errmsg err = { 0 };
 		char command[1024];
 
@@ -365,10 +375,10 @@ static void small_and_huge_keys_are_refused(void **state)
 			       "2>/dev/null",
 			       bits[i], pem);
 		assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c): a test's own words */
-		assert_int_equal(keyring_create(vault, kid, 0, &h, &dek, &err), -EKEYREJECTED);
+		protector_check(vault, kid, &policy, 0, &report);
+		assert_int_equal(protector_verdict(&report, kid, &err), -EKEYREJECTED);
 		assert_non_null(strstr(err.text, "is not allowed"));
 		assert_int_equal(err.exit_code, EXIT_CODE_CONFIG);
-		assert_null(dek);
 	}
 }
 
@@ -473,7 +483,7 @@ int main(void)
 		TEST(a_new_header_opens_with_its_protector),
 		TEST(the_canary_unwraps_to_its_hash),
 		TEST(other_keys_and_tampering_are_refused),
-		TEST(small_and_huge_keys_are_refused),
+		TEST(keys_of_unusual_size_are_refused),
 		TEST(pins_tell_what_was_seen),
 		TEST(damaged_pins_are_errors),
 		TEST(pin_writes_may_fail),

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tdefsctl format */
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -52,12 +54,34 @@ static int report(const struct call *call, const struct volume_config *vc,
 	return EXIT_CODE_DONE;
 }
 
+/* Nobody but the operator knows whether a key is in a backup: a vault does not tell. */
+static int check_key_backup(struct call *call, const struct volume_config *vc)
+{
+	const char *next = "back it up (az keyvault key backup, tdefs-vault backup), keep that "
+			   "apart from the data, and give --key-is-backed-up";
+
+	if (call->key_is_backed_up || strncmp(vc->settings.protector, "https:", 6) != 0)
+		return 0;
+	if (call->config->policy.require_key_backup) {
+		errmsg_next(&call->err, "%s", next);
+		return errmsg_fail(&call->err, -EPERM, EXIT_CODE_POLICY,
+				   "volume %s: the policy requires a backup of %s", vc->name,
+				   vc->settings.protector);
+	}
+	fprintf(stderr,
+		PROGRAM ": warning: without a backup of %s its loss is the data's\n  next: %s\n",
+		vc->settings.protector, next);
+	return 0;
+}
+
 int verb_format(struct call *call)
 {
 	const struct volume_config *vc;
 	struct volume_header header;
 	int r = config_volume(call->config, call->args[0], &vc, &call->err);
 
+	if (r == 0)
+		r = check_key_backup(call, vc);
 	if (r == 0) {
 		secret_lock_memory(vc->settings.lock_memory);
 		r = volume_format(&sysio_kernel, call->config, vc, (uint64_t)time(NULL), &header,

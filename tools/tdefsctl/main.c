@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 
 #include "process.h"
+#include "tdefs/crypto.h"
+#include "tdefs/vault.h"
 #include "tdefsctl.h"
 
 static const struct verb {
@@ -17,6 +19,7 @@ static const struct verb {
 	const char *arguments;
 	const char *what;
 } verbs[] = {
+	{ "check", 1, 1, verb_check, "NAME|KID", "go through what a protector must be" },
 	{ "format", 1, 1, verb_format, "NAME", "make an empty backing directory a volume" },
 	{ "status", 0, 1, verb_status, "[NAME]", "state of one volume, or of all" },
 	{ "header", 2, 2, verb_header, "dump NAME|DIR", "show a volume's header; needs no key" },
@@ -34,6 +37,7 @@ static void print_usage(void)
 	     "  -c, --config FILE  default: $" CONFIG_ENVIRONMENT ", then " CONFIG_DEFAULT_PATH "\n"
 	     "  -j, --json         answer as one line of JSON, with a schema number\n"
 	     "      --without-key  verify: check what can be checked without a protector\n"
+	     "      --key-is-backed-up  format: there is a backup of the protector\n"
 	     "      --yes          accept-lost: do not ask\n"
 	     "\n"
 	     "A DIR is told from a NAME by its slash.\n"
@@ -83,12 +87,13 @@ int print_json(json_t *object, int code)
 /* -1: go on; else the exit code. */
 static int parse_options(int argc, char **argv, struct call *call, const char **config_path)
 {
-	enum { HELP = 256, VERSION, YES, WITHOUT_KEY };
+	enum { HELP = 256, VERSION, YES, WITHOUT_KEY, KEY_IS_BACKED_UP };
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "yes", no_argument, NULL, YES },
 		{ "without-key", no_argument, NULL, WITHOUT_KEY },
+		{ "key-is-backed-up", no_argument, NULL, KEY_IS_BACKED_UP },
 		{ "help", no_argument, NULL, HELP },
 		{ "version", no_argument, NULL, VERSION },
 		{ 0 },
@@ -108,6 +113,9 @@ static int parse_options(int argc, char **argv, struct call *call, const char **
 			break;
 		case WITHOUT_KEY:
 			call->without_key = true;
+			break;
+		case KEY_IS_BACKED_UP:
+			call->key_is_backed_up = true;
 			break;
 		case HELP:
 			print_usage();
@@ -163,5 +171,7 @@ int main(int argc, char **argv)
 	umask(077);
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)
 		return usage_error(&call, "cannot keep secrets out of core dumps");
+	if (crypto_init() < 0 || vault_init() < 0)
+		return usage_error(&call, "cannot set up OpenSSL and libcurl");
 	return run(argc, argv, &call, config_path);
 }

@@ -16,12 +16,14 @@ struct call {
 	int nargs;
 	char **args; /* what follows the verb */
 	bool json;
-	bool yes;	  /* --yes */
-	bool without_key; /* --without-key */
+	bool yes;	       /* --yes */
+	bool without_key;      /* --without-key */
+	bool key_is_backed_up; /* --key-is-backed-up */
 	struct errmsg err;
 };
 
 /* Each verb: its arguments are counted by main; the result is an exit code. */
+int verb_check(struct call *call);
 int verb_format(struct call *call);
 int verb_status(struct call *call);
 int verb_header(struct call *call);

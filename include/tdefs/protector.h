@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Is this key fit to be a TDE protector? A list of requirements, each with its
+ * outcome, before anything is wrapped with the key: what Azure SQL asks of a
+ * customer-managed key, and that the three permissions really work.
+ */
+#ifndef TDEFS_PROTECTOR_H
+#define TDEFS_PROTECTOR_H
+
+#include "tdefs/config.h"
+#include "tdefs/vault.h"
+
+#define PROTECTOR_BITS_MIN 2048
+#define PROTECTOR_BITS_MAX 4096 /* a wrapped DEK must fit its room in the slot */
+
+enum requirement_state {
+	REQUIREMENT_MET,
+	REQUIREMENT_NOTED,   /* met, with something to know */
+	REQUIREMENT_MISSING, /* not met */
+	REQUIREMENT_UNKNOWN, /* not looked at: something before it is missing */
+};
+
+struct requirement {
+	const char *name;
+	enum requirement_state state;
+	enum exit_code exit_code; /* of a missing one */
+	int error;		  /* of a missing one: negative errno */
+	char text[512];		  /* what was found */
+	char next[512];		  /* what to do; "" when nothing */
+};
+
+#define REQUIREMENTS_MAX 12
+
+struct protector_report {
+	size_t count;
+	struct requirement requirements[REQUIREMENTS_MAX];
+	struct vault_key key; /* when the first requirement is met */
+};
+
+/*
+ * Go through the list for `kid`; asks the vault, changes nothing there. `now`
+ * is seconds since 1970.
+ */
+void protector_check(struct vault *vault, const char *kid, const struct policy *policy,
+		     uint64_t now, struct protector_report *ret_report);
+
+/* The first that is missing, as an error; 0: none. */
+int protector_verdict(const struct protector_report *report, const char *kid,
+		      struct errmsg *reterr) WARN_UNUSED;
+
+const char *requirement_state_name(enum requirement_state state);
+
+/*
+ * Whether a slot's kid is one that the configured protector names: the same, or
+ * for a protector without a version any version of it.
+ */
+bool protector_covers(const char *protector, const char *kid);
+
+/* Wrap, and prove by an unwrap that it can be undone. */
+int protector_wrap(struct vault *vault, const char *kid, const struct secret *plain,
+		   struct vault_wrapped *ret_wrapped, struct errmsg *reterr) WARN_UNUSED;
+
+/* A vault's refusal as an errno and the sentence in its report. */
+int protector_failed(const struct vault_report *report, struct errmsg *reterr);
+
+#endif
