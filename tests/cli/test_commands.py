@@ -442,7 +442,7 @@ def test_protector_missing(make_volume):
     v = make_volume()
     v.key.rename(v.directory / "elsewhere")
     refused(v, "tdefs", "mount", "sales", code=2, says=[str(v.key), "No such file"],
-            next_step="put the key file back")
+            next_step="put the file back")
 
 
 def test_protector_readable_by_others(make_volume):
