@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
 from vault_server import b64, unb64
 
-RECORDED = Path(os.environ.get("TDEFS_RECORDED", "/work/shared/reference/recorded"))
+ROOT = Path(__file__).resolve().parents[2]
+RECORDED = Path(os.environ.get("TDEFS_RECORDED", ROOT.parent / "shared/reference/recorded"))
 NOT_FOUND = ("A key with (name/id) {} was not found in this key vault. If you recently deleted this "
              "key you may be able to recover it using the correct recovery command. For help "
              "resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182")
