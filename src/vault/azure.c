@@ -113,7 +113,7 @@ static enum vault_verdict operate(struct azure *a, const char *operation, const 
 	if (!kid_is_ours(a, text, &kid))
 		return unusable(rep, text, "not a key of this vault");
 	if (!body)
-		return unusable(rep, text, "out of memory for the request");
+		return azure_no_memory(rep);
 	make_url(&kid, operation, url);
 	(void)snprintf(what, sizeof(what), "%s with %s", operation, text);
 	if (azure_call(a->session,
@@ -206,7 +206,7 @@ static enum vault_verdict azure_versions(struct vault *v, const char *text, unsi
 	if (!kid_is_ours(a, text, &kid))
 		return unusable(rep, text, "not a key of this vault");
 	if (!list)
-		return unusable(rep, text, "out of memory for the answer");
+		return azure_no_memory(rep);
 	kid.version[0] = '\0';
 	(void)snprintf(what, sizeof(what), "versions of %s", text);
 	if (read_versions(a, &kid, what, timeout_ms, list, rep) != VAULT_GRANTED)

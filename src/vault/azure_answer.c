@@ -54,6 +54,13 @@ enum vault_verdict azure_nonsense(struct vault_report *rep, const char *what, co
 			"check that this address is the key vault and no proxy");
 }
 
+enum vault_verdict azure_no_memory(struct vault_report *rep)
+{
+	*rep = (struct vault_report){ 0 };
+	return conclude(rep, VAULT_UNREACHABLE, -ENOMEM, "key vault", "out of memory for a request",
+			"free memory, raise RLIMIT_MEMLOCK, then try again");
+}
+
 enum vault_verdict azure_stranger(struct vault_report *rep, const char *what, const char *why)
 {
 	return conclude(rep, VAULT_UNREACHABLE, -ENOKEY, what, why,

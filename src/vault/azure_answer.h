@@ -34,6 +34,9 @@ bool azure_is_transient(const struct vault_report *rep);
 /* An answer that is not of whom was asked: unreachable. */
 enum vault_verdict azure_stranger(struct vault_report *rep, const char *what, const char *why);
 
+/* Our own lack of memory: unreachable; it says nothing of the key or the credential. */
+enum vault_verdict azure_no_memory(struct vault_report *rep);
+
 /* A 200 whose contents are nonsense: broken. */
 enum vault_verdict azure_nonsense(struct vault_report *rep, const char *what, const char *why);
 

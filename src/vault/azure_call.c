@@ -241,15 +241,6 @@ static void drop_token(struct azure_session *s)
 	s->scope.resource[0] = '\0';
 }
 
-static enum vault_verdict no_memory(struct vault_report *rep)
-{
-	struct errmsg error = { 0 };
-
-	errmsg_next(&error, "free memory, raise RLIMIT_MEMLOCK, then try again");
-	(void)errmsg_fail(&error, -ENOMEM, EXIT_CODE_FAILED, "out of memory for a request");
-	return identity_local_failure(rep, &error);
-}
-
 /* A refresh that failed is not tried at each call. */
 static void postpone_refresh(struct azure_session *s)
 {
@@ -283,7 +274,7 @@ static enum vault_verdict authorise(const struct attempt *at, struct secret **re
 		token = copy_secret(fresh.text);
 		keep_token(s, &fresh);
 		if (!token)
-			return no_memory(rep);
+			return azure_no_memory(rep);
 	} else if (token) {
 		postpone_refresh(s);
 	}
@@ -345,7 +336,7 @@ enum vault_verdict azure_call(struct azure_session *s, const struct azure_reques
 
 	*rep = (struct vault_report){ 0 };
 	if (!at.net)
-		return no_memory(rep);
+		return azure_no_memory(rep);
 	for (unsigned n = 0;; n++) {
 		uint64_t wait;
 

@@ -88,7 +88,7 @@ int verb_backup(struct call *call)
 	const char *path = call->args[0];
 	CLEANUP_FREE uint8_t *file = NULL;
 	struct local local;
-	size_t len;
+	size_t len = 0;
 	int r, audited;
 
 	if (local_open(call, true, &local) < 0)

@@ -18,16 +18,15 @@ static const struct verb {
 	const char *arguments;
 	const char *what;
 } verbs[] = {
-	{ "serve", 0, 0, verb_serve, "--listen HOST:PORT",
-	  "serve the Key Vault protocol over TLS" },
+	{ "serve", 0, 0, verb_serve, "--listen HOST:PORT", "serve the protocol over TLS" },
 	{ "key", 1, 3, verb_key, "create|import|list|show|rotate|...", "manage keys" },
 	{ "identity", 1, 5, verb_identity, "add|list|remove NAME", "who may call" },
 	{ "grant", 3, 3, verb_grant, "IDENTITY KEY|'*' PERMISSIONS|all", "allow" },
 	{ "revoke", 3, 3, verb_revoke, "IDENTITY KEY|'*' PERMISSIONS|all", "no longer allow" },
-	{ "status", 0, 0, verb_status, "", "the vault, its certificates, its risks" },
+	{ "status", 0, 0, verb_status, "", "certificates, keys, risks" },
 	{ "firewall", 1, 2, verb_firewall, "list|on|off|allow|remove ADDRESS", "who may connect" },
 	{ "audit", 0, 1, verb_audit, "[LINES]", "show the audit log's last lines" },
-	{ "backup", 1, 1, verb_backup, "FILE", "the whole vault into one sealed file" },
+	{ "backup", 1, 1, verb_backup, "FILE", "the whole vault, sealed" },
 	{ "restore", 1, 1, verb_restore, "FILE", "a backup into an empty DIR" },
 	{ "fault", 1, 4, verb_fault, "add|list|clear ...", "faults, for tests only" },
 };
@@ -36,12 +35,13 @@ static void print_usage(void)
 {
 	puts("usage: tdefs-vault VERB ... --data DIR [--json] [--master-key FILE]\n");
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-		printf("  %-10s%-36s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].what);
+		printf("  %-9s%-33s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].what);
 	puts("\n"
 	     "  -d, --data DIR            where the vault lives (mode 0700)\n"
 	     "  -j, --json                answer as JSON\n"
 	     "      --master-key FILE     default: systemd credential " MASTER_CREDENTIAL ",\n"
-	     "                            then " MASTER_DEFAULT_PATH "; made by the first start\n"
+	     "                            then " MASTER_DEFAULT_PATH "; the first\n"
+	     "                            start makes it\n"
 	     "      --passphrase-file FILE  derive the master key from a passphrase instead\n"
 	     "serve:\n"
 	     "      --listen HOST:PORT    default 127.0.0.1:8443; port 0: any\n"
