@@ -29,7 +29,7 @@ struct requirement {
 	char next[512];		  /* what to do; "" when nothing */
 };
 
-#define REQUIREMENTS_MAX 12
+#define REQUIREMENTS_MAX 16
 
 struct protector_report {
 	size_t count;

@@ -108,7 +108,8 @@ static const char *accept_challenge(const struct azure_session *s, const struct 
 	const char *authority = s->identity.authority_host;
 
 	if (!own && !challenge_resource_covers(c->resource, s->host))
-		return "its challenge asks for a token of another resource";
+		return "its challenge asks for a token of another resource (a vault that issues "
+		       "its own tokens wants \"authority_host\" set to it)";
 	if (asks_authority && !authority[0] && !cloud_is_authority(c->authority_host))
 		return "its challenge names an authority that is neither Azure's nor configured";
 	if (!scope->resource[0])

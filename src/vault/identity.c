@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "azure_answer.h"
 #include "challenge.h"
@@ -136,6 +137,12 @@ int identity_settle(const struct settings *s, struct identity_settings *ret_iden
 		r = check_id(id.client_id, "AZURE_CLIENT_ID", reterr);
 	if (r < 0)
 		return r;
+	if (id.ca_file && access(id.ca_file, R_OK) < 0) {
+		r = -errno;
+		errmsg_next(reterr, "put the roots there, in PEM, or correct \"ca_file\"");
+		return errmsg_fail(reterr, r, EXIT_CODE_CONFIG, "ca_file %s: cannot open: %s",
+				   id.ca_file, errno_text(r));
+	}
 	if (id.kind == IDENTITY_AUTO)
 		id.kind = guess_kind(&id);
 	if (identity_needs_authority(&id)) {

@@ -21,9 +21,10 @@ static int check_nesting(const struct volume_config *vc, struct errmsg *reterr)
 	CLEANUP_FREE char *mount = realpath(vc->mount, NULL);
 	CLEANUP_FREE char *backing = realpath(vc->backing, NULL);
 
-	if (!mount || !backing)
-		return refuse(vc, -errno, errno_text(errno), "check \"mount\" and \"backing\"",
-			      reterr);
+	if (!mount)
+		return refuse(vc, -errno, errno_text(errno), "check \"mount\"", reterr);
+	if (!backing)
+		return 0; /* opening it will say what is wrong with it */
 	if (path_is_beneath(mount, backing) || path_is_beneath(backing, mount))
 		return refuse(vc, -ELOOP, "it lies in the backing directory, or around it",
 			      "keep the two apart", reterr);

@@ -95,6 +95,33 @@ def test_config_by_environment(make_volume):
     assert result.returncode == 2 and "/nonexistent.conf" in result.stderr
 
 
+def test_check_tells_another_key_of_the_same_name(make_volume):
+    v = make_volume()
+    assert v.ctl("check", "sales").returncode == 0
+    v.key.unlink()
+    v.make_key(v.key)
+    changed = v.ctl("check", "sales", check=False)
+    assert changed.returncode == 1 and "another key wrapped the volume" in changed.stdout
+
+
+def test_what_needs_no_key_needs_no_configuration(make_volume):
+    v = make_volume()
+    environment = {**v._environment(), "TDEFS_CONFIG": ""}
+    if not Path("/etc/tdefs/tdefs.conf").exists():
+        dump = run(BUILD / "tdefsctl", "header", "dump", f"{v.backing}/", env=environment)
+        assert str(v.key) in dump.stdout
+        run(BUILD / "tdefsctl", "verify", "--without-key", f"{v.backing}/", env=environment)
+
+
+def test_a_wrong_backing_is_not_the_mount_points_fault(make_volume):
+    v = make_volume()
+    v.backing = v.directory / "elsewhere"
+    v.write_config()
+    refused = v.tdefs("mount", "sales", check=False)
+    assert refused.returncode == 2 and "elsewhere" in refused.stderr
+    assert "mount point" not in refused.stderr
+
+
 def test_header_dump(make_volume):
     v = make_volume()
     v.key.unlink()  # needs no key

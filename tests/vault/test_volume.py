@@ -224,7 +224,7 @@ def test_an_old_header_opens_after_a_rotation_in_the_vault(make_kv_volume):
     v = make_kv_volume()
     old = v.active_kid()
     v.vault.command("key", "rotate", "tde")
-    new = v.ctl_json("check", v.name)["kid"]
+    new = v.ctl_json("check", v.kid)["kid"]
     assert new != old and v.active_kid() == old
     v.mount()
     v.unmount()
@@ -235,6 +235,18 @@ def test_an_old_header_opens_after_a_rotation_in_the_vault(make_kv_volume):
     v.write_config()
     v.mount()
     v.unmount()
+
+
+def test_check_is_of_the_version_that_wraps_the_volume(make_kv_volume):
+    v = make_kv_volume()
+    old = v.active_kid()
+    v.vault.command("key", "rotate", "tde")
+    assert v.ctl_json("check", v.name)["kid"] == old
+    assert v.requirements()["header"]["state"] == "ok"
+    v.vault.command("key", "disable", f"tde/{old.rsplit('/', 1)[1]}")
+    assert v.ctl("check", v.name, check=False).returncode != 0
+    assert v.requirements()["enabled"]["state"] == "missing"
+    mount_fails(v, "disabled key")
 
 
 def test_a_key_of_another_vault_is_not_asked(make_kv_volume, make_vault):

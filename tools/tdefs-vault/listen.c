@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -18,6 +19,13 @@ static int bad(struct errmsg *reterr, const char *address, const char *why)
 			   why);
 }
 
+/* getaddrinfo(3) takes larger numbers, and their rest. */
+static bool is_port(const char *text)
+{
+	return text[0] && strlen(text) <= 5 && strspn(text, "0123456789") == strlen(text) &&
+	       strtoul(text, NULL, 10) < 65536;
+}
+
 static int split(const char *address, char *host, size_t host_len, char *port, size_t port_len)
 {
 	const char *colon = strrchr(address, ':');
@@ -30,6 +38,8 @@ static int split(const char *address, char *host, size_t host_len, char *port, s
 		end--;
 	}
 	(void)snprintf(host, host_len, "%.*s", (int)(end - start), start);
+	if (!is_port(colon + 1))
+		return -EINVAL;
 	(void)snprintf(port, port_len, "%s", colon + 1);
 	return 0;
 }

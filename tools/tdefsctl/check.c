@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tdefsctl check: is this key fit to be a protector, and can we use it? */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -47,9 +48,48 @@ static void print_report(const struct protector_report *r, const char *kid)
 		       hex_encode(r->key.thumbprint, THUMBPRINT_LEN, thumbprint));
 }
 
-/* The settings by which a kid is reached: a volume's, or those of [server]. */
+/*
+ * What a formatted volume is wrapped by is what must be usable, not the newest
+ * version that the protector's name stands for by now.
+ */
+static bool slot_of(const struct volume_config *vc, struct key_slot *ret_slot)
+{
+	CLEANUP_BACKING struct backing b = BACKING_NONE;
+	CLEANUP_FREE struct header_found *found = malloc(sizeof(*found));
+	struct errmsg ignored;
+
+	if (!found || backing_open(vc->backing, vc->name, true, &b, &ignored) < 0 ||
+	    b.header_fd < 0 ||
+	    header_read(&sysio_kernel, b.header_fd, vc->name, found, &ignored) < 0)
+		return false;
+	*ret_slot = *volume_header_active_slot(&found->header);
+	return protector_covers(vc->settings.protector, ret_slot->kid);
+}
+
+/* The same name, another key: what is in the header cannot be opened with it. */
+static void add_identity(struct protector_report *r, const struct key_slot *slot)
+{
+	struct requirement *q = &r->requirements[r->count];
+
+	if (!r->key.kid[0] || r->count == REQUIREMENTS_MAX)
+		return;
+	*q = (struct requirement){ .name = "header",
+				   .state = REQUIREMENT_MET,
+				   .exit_code = EXIT_CODE_FAILED,
+				   .error = -EKEYREJECTED };
+	(void)snprintf(q->text, sizeof(q->text), "the volume is wrapped by this key");
+	if (memcmp(r->key.thumbprint, slot->thumbprint, THUMBPRINT_LEN) != 0) {
+		q->state = REQUIREMENT_MISSING;
+		(void)snprintf(q->text, sizeof(q->text), "another key wrapped the volume");
+		(void)snprintf(q->next, sizeof(q->next),
+			       "put that key back: see its thumbprint in tdefsctl header dump");
+	}
+	r->count++;
+}
+
+/* The settings by which a kid is reached: a volume's, with its slot if it is formatted, or [server]'s. */
 static int settings_of(struct call *call, const char *name, const struct settings **ret_settings,
-		       const char **ret_kid)
+		       const char **ret_kid, struct key_slot *ret_slot)
 {
 	const struct volume_config *vc;
 
@@ -61,7 +101,7 @@ static int settings_of(struct call *call, const char *name, const struct setting
 	if (config_volume(call->config, name, &vc, &call->err) < 0)
 		return -1;
 	*ret_settings = &vc->settings;
-	*ret_kid = vc->settings.protector;
+	*ret_kid = slot_of(vc, ret_slot) ? ret_slot->kid : vc->settings.protector;
 	return 0;
 }
 
@@ -70,15 +110,18 @@ int verb_check(struct call *call)
 	CLEANUP_FREE struct protector_report *report = malloc(sizeof(*report));
 	CLEANUP_VAULT struct vault *vault = NULL;
 	const struct settings *settings;
+	struct key_slot slot = { 0 };
 	const char *kid;
 	int code = EXIT_CODE_DONE;
 
 	if (!report)
 		return print_json(NULL, EXIT_CODE_FAILED);
-	if (settings_of(call, call->args[0], &settings, &kid) < 0 ||
+	if (settings_of(call, call->args[0], &settings, &kid, &slot) < 0 ||
 	    vault_open(kid, settings, &clock_kernel, &vault, &call->err) < 0)
 		return call_failed(call);
 	protector_check(vault, kid, &call->config->policy, (uint64_t)time(NULL), report);
+	if (kid == slot.kid)
+		add_identity(report, &slot);
 	if (protector_verdict(report, kid, &call->err) < 0)
 		code = (int)call->err.exit_code;
 	if (call->json)

@@ -54,24 +54,33 @@ static int report(const struct call *call, const struct volume_config *vc,
 	return EXIT_CODE_DONE;
 }
 
+#define BACKUP_NEXT                                                                                \
+	"back it up (az keyvault key backup, tdefs-vault backup), keep that apart from the data, " \
+	"and give --key-is-backed-up"
+
 /* Nobody but the operator knows whether a key is in a backup: a vault does not tell. */
+static bool is_backup_unknown(const struct call *call, const struct volume_config *vc)
+{
+	return !call->key_is_backed_up && strncmp(vc->settings.protector, "https:", 6) == 0;
+}
+
 static int check_key_backup(struct call *call, const struct volume_config *vc)
 {
-	const char *next = "back it up (az keyvault key backup, tdefs-vault backup), keep that "
-			   "apart from the data, and give --key-is-backed-up";
-
-	if (call->key_is_backed_up || strncmp(vc->settings.protector, "https:", 6) != 0)
+	if (!is_backup_unknown(call, vc) || !call->config->policy.require_key_backup)
 		return 0;
-	if (call->config->policy.require_key_backup) {
-		errmsg_next(&call->err, "%s", next);
-		return errmsg_fail(&call->err, -EPERM, EXIT_CODE_POLICY,
-				   "volume %s: the policy requires a backup of %s", vc->name,
-				   vc->settings.protector);
-	}
-	fprintf(stderr,
-		PROGRAM ": warning: without a backup of %s its loss is the data's\n  next: %s\n",
-		vc->settings.protector, next);
-	return 0;
+	errmsg_next(&call->err, "%s", BACKUP_NEXT);
+	return errmsg_fail(&call->err, -EPERM, EXIT_CODE_POLICY,
+			   "volume %s: the policy requires a backup of %s", vc->name,
+			   vc->settings.protector);
+}
+
+static void remind_of_backup(const struct call *call, const struct volume_config *vc)
+{
+	if (is_backup_unknown(call, vc))
+		fprintf(stderr,
+			PROGRAM ": warning: without a backup of %s its loss is the data's\n"
+				"  next: " BACKUP_NEXT "\n",
+			vc->settings.protector);
 }
 
 int verb_format(struct call *call)
@@ -90,5 +99,6 @@ int verb_format(struct call *call)
 	if (r < 0)
 		return call_failed(call);
 	warn_if_exposed(vc->backing);
+	remind_of_backup(call, vc);
 	return report(call, vc, &header);
 }
