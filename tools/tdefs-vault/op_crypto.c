@@ -62,7 +62,7 @@ static int take_bytes(const struct request *rq, struct answer *a, const char *na
 		return refused(answer_bad_parameter(a, "Property '%s' is required.\r\n", name));
 	n = base64url_decode(json_string_value(value), json_string_length(value), ret->data,
 			     sizeof(ret->data));
-	if (n == -EINVAL)
+	if (n == -EBADMSG)
 		return refused(answer_bad_parameter(a,
 						    "Content of '%s' is not base64url.\r\n"
 						    "Property '%s' is required.\r\n",
