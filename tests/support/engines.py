@@ -233,7 +233,7 @@ class MariaDB(Server):
         give_to(self.data.parent, self.user)
         give_to(self.work, self.user)
         run("mariadb-install-db", "--no-defaults", f"--user={self.user}",
-            f"--datadir={self.data}", "--auth-root-authentication-method=normal",
+            f"--datadir={self.data}", f"--tmpdir={self.work}", "--auth-root-authentication-method=normal",
             "--skip-test-db")
         self.start()
         with self.connect() as c:
@@ -249,7 +249,8 @@ class MariaDB(Server):
         self.socket.unlink(missing_ok=True)
         self.log_start = self.log.stat().st_size if self.log.exists() else 0
         self._spawn(["mariadbd", "--no-defaults", f"--user={self.user}", f"--datadir={self.data}",
-                     f"--socket={self.socket}", "--skip-networking",
+                     # A start removes what other servers keep in a tmpdir that they share.
+                     f"--tmpdir={self.work}", f"--socket={self.socket}", "--skip-networking",
                      f"--pid-file={self.work}/mariadb.pid",
                      f"--innodb-flush-method={self.flush_method}",
                      "--innodb-buffer-pool-size=32M", "--innodb-log-file-size=16M",
