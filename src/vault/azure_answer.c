@@ -99,7 +99,7 @@ static bool take_error(const json_t *body, struct vault_report *rep)
 	const json_t *inner = json_object_get(error, "innererror");
 	const char *code = json_string_value(json_object_get(error, "code"));
 
-	if (!code)
+	if (!code || !*code)
 		return false;
 	azure_copy_text(rep->code, sizeof(rep->code), code);
 	azure_copy_text(rep->message, sizeof(rep->message),
