@@ -142,3 +142,10 @@ bool take_name(void *arg, const struct dir_name *name)
 	n->next = name->next;
 	return true;
 }
+
+int store_kit_end(void **state)
+{
+	(void)state;
+	kit_release();
+	return secret_count() != 0;
+}

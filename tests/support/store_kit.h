@@ -18,6 +18,8 @@ extern const struct caller self;
 /* cmocka's fixtures. */
 int store_kit_setup(void **state);
 int store_kit_teardown(void **state);
+int store_kit_end(void **state); /* of the group: no secret is left */
+#define TEST(f) cmocka_unit_test_setup_teardown(f, store_kit_setup, store_kit_teardown)
 void open_store(const struct sysio *sys);
 
 struct entry lookup(uint64_t parent, const char *name);

@@ -278,15 +278,6 @@ static void nodes_survive_many_threads(void **state)
 	AWAIT(nodes() == 1 && open_files() == 0);
 }
 
-static int group_teardown(void **state)
-{
-	(void)state;
-	kit_release();
-	return secret_count() != 0;
-}
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, store_kit_setup, store_kit_teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -295,5 +286,5 @@ int main(void)
 		TEST(nodes_survive_many_threads),
 	};
 
-	return cmocka_run_group_tests_name("store faults", tests, NULL, group_teardown);
+	return cmocka_run_group_tests_name("store faults", tests, NULL, store_kit_end);
 }

@@ -210,15 +210,6 @@ static void opened_for_reading_when_that_is_all_there_is(void **state)
 			 -EROFS);
 }
 
-static int group_teardown(void **state)
-{
-	(void)state;
-	kit_release();
-	return secret_count() != 0;
-}
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, store_kit_setup, store_kit_teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,5 +224,5 @@ int main(void)
 		TEST(opened_for_reading_when_that_is_all_there_is),
 	};
 
-	return cmocka_run_group_tests_name("store settle", tests, NULL, group_teardown);
+	return cmocka_run_group_tests_name("store settle", tests, NULL, store_kit_end);
 }

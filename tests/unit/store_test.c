@@ -393,15 +393,6 @@ static void listings_leave_out_what_is_hidden_and_resume(void **state)
 	store_release_file(store, h);
 }
 
-static int group_teardown(void **state)
-{
-	(void)state;
-	kit_release();
-	return secret_count() != 0;
-}
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, store_kit_setup, store_kit_teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -423,5 +414,5 @@ int main(void)
 		TEST(listings_leave_out_what_is_hidden_and_resume),
 	};
 
-	return cmocka_run_group_tests_name("store", tests, NULL, group_teardown);
+	return cmocka_run_group_tests_name("store", tests, NULL, store_kit_end);
 }
