@@ -8,16 +8,8 @@
 #include <strings.h>
 #include <time.h>
 
-#include <jansson.h>
-
 #define INNER_DEPTH_MAX	   8
 #define RETRY_AFTER_MAX_MS ((uint64_t)3600 * 1000)
-
-static void cleanup_json(json_t **j)
-{
-	json_decref(*j);
-}
-#define CLEANUP_JSON CLEANUP(cleanup_json)
 
 static json_t *parse(const struct net_answer *a)
 {

@@ -6,8 +6,17 @@
 #ifndef TDEFS_VAULT_AZURE_ANSWER_H
 #define TDEFS_VAULT_AZURE_ANSWER_H
 
+#include <jansson.h>
+
 #include "tdefs/net.h"
 #include "tdefs/vault.h"
+
+/* What holds no secret is read with jansson. */
+static inline void cleanup_json_(json_t **j)
+{
+	json_decref(*j);
+}
+#define CLEANUP_JSON CLEANUP(cleanup_json_)
 
 /*
  * The verdict on an answer of a vault, by status, error.code and the headers

@@ -6,19 +6,11 @@
 #include <string.h>
 #include <strings.h>
 
-#include <jansson.h>
-
 #include "azure_answer.h"
 #include "tdefs/base64url.h"
 #include "tdefs/json_scan.h"
 
 #define INTEGER_MAX_BYTES 1024
-
-static void cleanup_json(json_t **j)
-{
-	json_decref(*j);
-}
-#define CLEANUP_JSON CLEANUP(cleanup_json)
 
 static json_t *parse_object(const struct net_answer *a)
 {
