@@ -76,8 +76,15 @@ def test_old_tls(cloud):
 def test_ca_file_replaces_the_systems_roots(cloud):
     answer = cloud.direct(ca_file=None).call("get", SHORT)
     expect(answer, "unreachable", "TLS failed")
-    answer = cloud.direct(ca_file=cloud.directory / "none.pem").call("get", SHORT)
-    expect(answer, "unreachable", "TLS failed")
+
+
+def test_a_ca_file_that_is_not_there_is_named_before_anything_is_asked(cloud):
+    missing = cloud.directory / "none.pem"
+    process = cloud.direct(ca_file=missing).start("get", SHORT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2, err
+    assert f"ca_file {missing}: cannot open: No such file or directory" in err
+    assert not cloud.server.requests
 
 
 def test_plain_http(cloud):
