@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "tdefs/errmsg.h"
 #include "tdefs/cleanup.h"
@@ -30,6 +31,26 @@ enum identity_kind {
 	IDENTITY_NONE, /* no token at all */
 };
 
+/* What a confirmed denial leads to. */
+enum on_denied { ON_DENIED_INACCESSIBLE, ON_DENIED_READ_ONLY };
+
+/* Who may delete names while a volume is inaccessible. */
+enum inaccessible_delete { DELETE_BY_ROOT, DELETE_BY_ALL };
+
+/* When a volume goes down and comes back (DESIGN.md, "Contract: key access"). Milliseconds. */
+struct guard_policy {
+	uint64_t probe_interval_ms;
+	uint64_t probe_timeout_ms;
+	unsigned denied_confirmations; /* further probes that must say no, too */
+	uint64_t denied_confirm_interval_ms;
+	uint64_t drain_timeout_ms;
+	enum on_denied on_denied;
+	uint64_t denied_read_only_for_ms; /* with ON_DENIED_READ_ONLY; then inaccessible */
+	uint64_t outage_read_only_after_ms, outage_deny_after_ms;
+	uint64_t outage_extend_max_ms; /* most that tdefsctl extend gives; 0: nothing */
+	uint64_t heal_window_ms;       /* how long a denial heals by itself */
+};
+
 /* What a volume inherits from [server]. Strings are owned by the config. */
 struct settings {
 	char *protector; /* file:/absolute/path.pem, or https://VAULT/keys/NAME[/VERSION] */
@@ -43,6 +64,9 @@ struct settings {
 	bool lock_memory;	  /* mlockall(2); no only where it cannot be had */
 	bool unsupported_backing; /* file systems other than ext4 and XFS */
 	char *log;		  /* "stderr", "syslog" or a path; NULL: by how it was started */
+	struct guard_policy guard;
+	uint64_t mount_timeout_ms; /* how long a mount waits for a vault; 0: for ever */
+	enum inaccessible_delete inaccessible_delete;
 };
 
 /* [policy]: what is asked of protectors in key vaults before anything is wrapped with one. */
@@ -86,6 +110,9 @@ int config_volume(const struct config *config, const char *name,
 
 /* Is `inner` the same as `outer`, or beneath it? Both absolute, without needless slashes. */
 bool path_is_beneath(const char *inner, const char *outer);
+
+/* "30s", "5m", "4h", "1d" or "0", as settings have it. -EINVAL. */
+int config_duration(const char *text, uint64_t *ret_ms) WARN_UNUSED;
 
 const char *cache_mode_name(enum cache_mode mode);
 

@@ -26,7 +26,7 @@ enum exit_code {
 struct errmsg {
 	enum exit_code exit_code;
 	char text[1024]; /* what was attempted, on which object, what came back */
-	char next[512];	 /* what to do about it */
+	char next[1024]; /* what to do about it */
 };
 
 /*

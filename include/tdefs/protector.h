@@ -26,7 +26,7 @@ struct requirement {
 	enum exit_code exit_code; /* of a missing one */
 	int error;		  /* of a missing one: negative errno */
 	char text[512];		  /* what was found */
-	char next[512];		  /* what to do; "" when nothing */
+	char next[1024];	  /* what to do; "" when nothing */
 };
 
 #define REQUIREMENTS_MAX 16

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "keys.h"
 
 #define CONFIG_MAX ((size_t)1024 * 1024)
@@ -163,7 +164,7 @@ static int take_value(struct parse *p, const struct config_key *key, struct key_
 
 static int unknown_key(struct parse *p, const char *section, const char *name)
 {
-	char what[256], next[480];
+	char what[256], next[960];
 
 	(void)snprintf(what, sizeof(what), "%s: unknown key in [%s]", name, section);
 	(void)snprintf(next, sizeof(next), "keys of this section are: ");
@@ -193,79 +194,6 @@ static int handle_pair(void *user, const char *section, const char *name, const 
 			return fail(p, "out of memory", "free some and try again");
 	}
 	return take_value(p, key, target, set, value);
-}
-
-static int missing(const struct config *c, const struct volume_config *v, const char *key,
-		   struct errmsg *reterr)
-{
-	errmsg_next(reterr, "add \"%s = ...\" to [volume %s]%s", key, v->name,
-		    strcmp(key, "protector") == 0 ? " or to [server]" : "");
-	return errmsg_fail(reterr, -EINVAL, EXIT_CODE_CONFIG, "%s: volume %s has no %s", c->path,
-			   v->name, key);
-}
-
-static int check_volume(const struct config *c, size_t i, struct errmsg *reterr)
-{
-	const struct volume_config *v = &c->volumes[i];
-
-	if (!v->backing)
-		return missing(c, v, "backing", reterr);
-	if (!v->mount)
-		return missing(c, v, "mount", reterr);
-	if (!v->settings.protector)
-		return missing(c, v, "protector", reterr);
-	for (size_t j = 0; j < i; j++) {
-		const struct volume_config *w = &c->volumes[j];
-		bool same_mount = strcmp(v->mount, w->mount) == 0;
-
-		if (!same_mount && strcmp(v->backing, w->backing) != 0)
-			continue;
-		errmsg_next(reterr, "give each volume a directory of its own");
-		return errmsg_fail(reterr, -EINVAL, EXIT_CODE_CONFIG,
-				   "%s: volumes %s and %s have the same %s %s", c->path, w->name,
-				   v->name, same_mount ? "mount" : "backing",
-				   same_mount ? v->mount : v->backing);
-	}
-	return 0;
-}
-
-bool path_is_beneath(const char *inner, const char *outer)
-{
-	size_t len = strlen(outer);
-
-	if (strcmp(outer, "/") == 0)
-		return inner[0] == '/';
-	return strncmp(inner, outer, len) == 0 && (inner[len] == '/' || inner[len] == '\0');
-}
-
-/* Our own files are not data: in a mount they would need what they serve, in a backing they harm. */
-static int check_own_path(const struct config *c, const char *key, const char *path,
-			  struct errmsg *reterr)
-{
-	for (size_t i = 0; i < c->nvolumes; i++) {
-		const struct volume_config *v = &c->volumes[i];
-		bool in_backing = path_is_beneath(path, v->backing);
-
-		if (!in_backing && !path_is_beneath(path, v->mount))
-			continue;
-		errmsg_next(reterr, "set \"%s\" to a place outside of all volumes", key);
-		return errmsg_fail(reterr, -EINVAL, EXIT_CODE_CONFIG,
-				   "%s: %s = %s lies in the %s of volume %s", c->path, key, path,
-				   in_backing ? "backing" : "mount", v->name);
-	}
-	return 0;
-}
-
-static int check_own_paths(const struct config *c, struct errmsg *reterr)
-{
-	int r = check_own_path(c, "state_dir", c->state_dir, reterr);
-
-	if (r == 0)
-		r = check_own_path(c, "runtime_dir", c->runtime_dir, reterr);
-	for (size_t i = 0; r == 0 && i < c->nvolumes; i++)
-		if (c->volumes[i].settings.log)
-			r = check_own_path(c, "log", c->volumes[i].settings.log, reterr);
-	return r;
 }
 
 static int finish(struct parse *p)

@@ -15,14 +15,30 @@ enum key_place {
 	KEY_IN_POLICY = 4,
 };
 
+struct config_key;
+
+/* How a value is read and kept (values.c). */
+struct value_kind {
+	int (*read)(const char *text, const struct config_key *key,
+		    void *field); /* -EINVAL: not what is expected */
+	size_t size;		  /* of the field; 0: a string, which is owned */
+};
+
 struct config_key {
 	const char *name;
 	enum key_place place;
-	int (*read)(const char *text, void *field); /* -EINVAL: not what is expected */
-	int (*copy)(const void *from, void *to);    /* for keys that are inherited */
+	const struct value_kind *kind;
 	size_t offset; /* in struct settings, volume_config or config, by place */
 	const char *expected;
+	uint64_t min, max;	    /* of a count, or of a duration in milliseconds */
+	const char *const *choices; /* words, NULL ends them; the field is an enum of their order */
 };
+
+extern const struct value_kind value_path, value_protector, value_id, value_https, value_log,
+	value_bool, value_count, value_duration, value_choice;
+
+int value_copy(const struct value_kind *kind, const void *from, void *to) WARN_UNUSED;
+int value_replace_string(char **field, const char *text) WARN_UNUSED;
 
 /* Where a value goes: volume is NULL in [server]. */
 struct key_target {
@@ -32,7 +48,7 @@ struct key_target {
 
 /* Which keys a section has set. */
 struct key_set {
-	unsigned bits;
+	uint64_t bits;
 };
 
 const struct config_key *key_find(const char *name, enum key_place place);
