@@ -13,6 +13,7 @@
  *   -EROFS    the backing file could be opened for reading only
  *   -EFBIG    beyond FILE_SIZE_MAX
  *   -EIO      the backing file is shorter than it was
+ *   -ENOKEY   the keys were wiped
  * After an error each 16-byte block holds its old or its new plaintext, and the
  * size is the old one unless said otherwise.
  */
@@ -37,10 +38,29 @@ enum file_event {
 	FILE_EVENT_ABSOLUTE_SYMLINK, /* a symbolic link leads out of the volume */
 };
 
+/*
+ * The DEK of a volume's files, and what is derived from it for those that are
+ * open. It can be taken away and given back while they are: meanwhile whatever
+ * needs a key answers -ENOKEY.
+ */
+struct file_keys;
+struct file_keys *file_keys_new(void) WARN_UNUSED; /* without a DEK; NULL: no memory */
+void file_keys_free(struct file_keys *keys);	   /* no file is open; accepts NULL */
+/* Take over `dek`, in any case, and make the keys of open files; on error there are none. */
+int file_keys_set(struct file_keys *keys, struct secret *dek) WARN_UNUSED;
+/* Wipe them all. Waits for ciphers at work, never for I/O. */
+void file_keys_wipe(struct file_keys *keys);
+
+static inline void cleanup_file_keys_(struct file_keys **keys)
+{
+	file_keys_free(*keys);
+}
+#define CLEANUP_FILE_KEYS CLEANUP(cleanup_file_keys_)
+
 /* What all files of a volume share; outlives them. */
 struct file_context {
 	const struct sysio *sys;
-	const struct secret *dek;
+	struct file_keys *keys; /* NULL: file_check() only, without HMACs */
 	uint8_t dek_id[DEK_ID_LEN];
 	uint8_t key_domain_id[16];
 	struct counters *counters;
@@ -116,6 +136,9 @@ int file_sync(struct file *f, bool datasync) WARN_UNUSED;
 /* Hold an error (negative errno) for the next file_sync(): its writer was never told. */
 void file_latch(struct file *f, int error);
 
+/* file_sync() on nobody's behalf, if there is anything to do: an error is latched. */
+void file_secure(struct file *f);
+
 /* What would be lost by closing the descriptor now. */
 enum file_rest {
 	FILE_CLEAN,
@@ -149,7 +172,7 @@ enum file_verdict {
 };
 
 /*
- * Check header and length of an open backing file; reads only. Without a DEK
+ * Check header and length of an open backing file; reads only. Without keys
  * in `context` the HMACs are not checked. 0 and a verdict, or an I/O error.
  */
 int file_check(const struct file_context *context, int fd,

@@ -16,13 +16,14 @@
 #define FILE_RECORD_LEN	    512
 #define FILE_RECORD_COUNT   2
 #define FILE_RECORD_MAC_AT  480 /* the HMAC covers the bytes before it */
+#define FILE_NONCE_LEN	    32
 #define FILE_RECORD_MAC_LEN 32
 #define FILE_RECORD_STRIDE  2048
 
 struct file_record {
 	uint8_t key_domain_id[16];
 	uint8_t dek_id[16];
-	uint8_t nonce[32];
+	uint8_t nonce[FILE_NONCE_LEN];
 	uint64_t sequence;
 };
 

@@ -15,6 +15,7 @@
 #ifndef TDEFS_STORE_H
 #define TDEFS_STORE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -32,6 +33,8 @@ struct store_options {
 	struct file_context files;
 	int root_fd;	      /* the backing directory; borrowed, outlives the store */
 	bool hide_lost_found; /* the backing directory is the root of its file system */
+	/* No node id is or was above this number; NULL: nobody wants to know. */
+	_Atomic uint64_t *highest_node;
 };
 
 int store_open(const struct store_options *options, struct store **ret_store) WARN_UNUSED;
@@ -141,6 +144,22 @@ int store_lookup_in(struct store *s, uint64_t handle, const char *name,
 		    struct entry *ret_entry) WARN_UNUSED;
 
 int store_statfs(struct store *s, struct statfs *ret_st) WARN_UNUSED;
+
+/* Hold an error for the node's next fsync: what its writer believes written was refused. */
+void store_latch(struct store *s, uint64_t node, int error);
+
+/* Is an error held? Of a node being visited. */
+bool store_is_latched(struct store *s, uint64_t node);
+
+/*
+ * Call `visit` for every node that is known now, or only for those with an
+ * opener that may write; the node stays while it is visited. -ENOMEM: for none.
+ */
+int store_visit(struct store *s, bool only_writable, void (*visit)(void *arg, uint64_t node),
+		void *arg) WARN_UNUSED;
+
+/* Make durable what was written to a node, if it is open; an error is latched. */
+void store_secure(struct store *s, uint64_t node);
 
 /* What is in the tables now. */
 struct store_usage {

@@ -8,11 +8,22 @@
 
 #include "file_internal.h"
 
+static int load_header(struct file *f, uint64_t length)
+{
+	int r = header_load(f->context, f->fd, f->ino, length, f->read_only, f->nonce);
+
+	if (r <= 0)
+		return r;
+	r = file_key_adopt(f);
+	if (r == 0)
+		atomic_store(&f->has_header, true);
+	return r;
+}
+
 static int load(struct file *f, unsigned flags)
 {
 	const struct file_context *context = f->context;
 	off_t length = context->sys->lseek(f->fd, 0, SEEK_END);
-	struct secret *key = NULL;
 	uint64_t size;
 	int r;
 
@@ -24,7 +35,7 @@ static int load(struct file *f, unsigned flags)
 		return r;
 	}
 	if (length >= FILE_HEADER_LEN && r == 0) {
-		r = header_load(context, f->fd, f->ino, (uint64_t)length, f->read_only, &key);
+		r = load_header(f, (uint64_t)length);
 		if (r < 0 && !(r == -EBADMSG && flags & FILE_DISCARD))
 			return r;
 	}
@@ -36,7 +47,6 @@ static int load(struct file *f, unsigned flags)
 		file_touched(f);
 	}
 	atomic_store(&f->size, size);
-	atomic_store(&f->key, key);
 	return 0;
 }
 
@@ -77,7 +87,7 @@ void file_close(struct file *f)
 			"Linux frees the descriptor; write-back errors are fsync's to report");
 	if (f->error) /* it goes with the file: nobody can ask any more */
 		counter_add(f->context->counters, COUNTER_ERRORS_RELEASED, 1);
-	secret_free(f->key);
+	file_key_drop(f);
 	range_lock_destroy(&f->ranges);
 	pthread_mutex_destroy(&f->state_lock);
 	free(f);
@@ -110,18 +120,12 @@ static ssize_t read_blocks(struct file *f, struct file_room room, uint64_t first
 	return n == (ssize_t)len ? n : file_io_error(f, -EIO);
 }
 
-static int decrypt_blocks(const struct file *f, struct file_room room, uint64_t first, size_t len)
+static int decrypt_blocks(struct file *f, struct file_room room, uint64_t first, size_t len)
 {
-	CLEANUP_CIPHER struct sector_cipher cipher = { 0 };
-	const struct secret *key = atomic_load(&f->key);
-	int r;
-
-	if (!key) { /* holes only */
-		memset(room.bytes, 0, len);
-		return 0;
-	}
-	r = sector_cipher_begin(&cipher, key, SECTOR_DECRYPT);
-	return r < 0 ? r : sector_cipher_run(&cipher, first, room.bytes, room.bytes, len);
+	if (atomic_load(&f->has_header))
+		return file_crypt(f, SECTOR_DECRYPT, first, room.bytes, room.bytes, len);
+	memset(room.bytes, 0, len); /* holes only */
+	return 0;
 }
 
 ssize_t file_read(struct file *f, struct file_room room, size_t len, uint64_t off,

@@ -29,15 +29,6 @@ void file_raise(const struct file_context *context, enum file_event event, uint6
 		context->event(context->event_arg, event, ino);
 }
 
-static int record_mac(const struct file_context *context, const uint8_t *nonce,
-		      const uint8_t *record, uint8_t ret_mac[static FILE_RECORD_MAC_LEN])
-{
-	CLEANUP_SECRET struct secret *key = NULL;
-	int r = derive_file_header_key(context->dek, nonce, &key);
-
-	return r < 0 ? r : hmac_sha256(key, record, FILE_RECORD_MAC_AT, ret_mac);
-}
-
 /* A verdict on one record of the header, by itself: FILE_GOOD or what is wrong with it. */
 static int examine_record(const struct file_context *context, const uint8_t *bytes,
 			  struct file_record *record, enum file_verdict *ret_verdict)
@@ -56,8 +47,8 @@ static int examine_record(const struct file_context *context, const uint8_t *byt
 		*ret_verdict = FILE_FOREIGN_DEK;
 		return 0;
 	}
-	if (context->dek) {
-		r = record_mac(context, record->nonce, bytes, mac);
+	if (context->keys) {
+		r = file_keys_header_mac(context->keys, record->nonce, bytes, mac);
 		if (r < 0)
 			return r;
 		if (!constant_time_equal(mac, bytes + FILE_RECORD_MAC_AT, sizeof(mac)))
@@ -167,7 +158,8 @@ static int seal(const struct file_context *context, const struct file_record *re
 		uint8_t bytes[static FILE_RECORD_LEN])
 {
 	file_record_encode(record, bytes);
-	return record_mac(context, record->nonce, bytes, bytes + FILE_RECORD_MAC_AT);
+	return file_keys_header_mac(context->keys, record->nonce, bytes,
+				    bytes + FILE_RECORD_MAC_AT);
 }
 
 /*
@@ -195,7 +187,7 @@ static void repair(const struct file_context *context, int fd, uint64_t ino,
 }
 
 int header_load(const struct file_context *context, int fd, uint64_t ino, uint64_t length,
-		bool read_only, struct secret **ret_key)
+		bool read_only, uint8_t ret_nonce[static FILE_NONCE_LEN])
 {
 	struct examination x;
 	int r = examine(context, fd, length, &x);
@@ -204,9 +196,10 @@ int header_load(const struct file_context *context, int fd, uint64_t ino, uint64
 		return r;
 	if (x.verdict == FILE_BAD_RECORD && !read_only)
 		repair(context, fd, ino, &x);
-	if (x.verdict == FILE_GOOD || x.verdict == FILE_BAD_RECORD)
-		return derive_file_key(context->dek, context->dek_id, x.record.nonce, ret_key);
-	*ret_key = NULL;
+	if (x.verdict == FILE_GOOD || x.verdict == FILE_BAD_RECORD) {
+		memcpy(ret_nonce, x.record.nonce, FILE_NONCE_LEN);
+		return 1;
+	}
 	if (x.verdict == FILE_HOLES_ONLY || length <= FILE_HEADER_LEN)
 		return 0;
 	file_raise(context,
@@ -216,25 +209,23 @@ int header_load(const struct file_context *context, int fd, uint64_t ino, uint64
 	return -EBADMSG;
 }
 
-int header_create(const struct file_context *context, int fd, struct secret **ret_key)
+int header_create(const struct file_context *context, int fd,
+		  uint8_t ret_nonce[static FILE_NONCE_LEN])
 {
 	uint8_t header[FILE_HEADER_LEN] = { 0 };
-	CLEANUP_SECRET struct secret *key = NULL;
 	struct file_record record = { .sequence = 1 };
 	int r;
 
 	memcpy(record.key_domain_id, context->key_domain_id, 16);
 	memcpy(record.dek_id, context->dek_id, DEK_ID_LEN);
 	r = random_bytes(record.nonce, sizeof(record.nonce));
-	if (r == 0)
-		r = derive_file_key(context->dek, context->dek_id, record.nonce, &key);
 	for (unsigned i = 0; r == 0 && i < FILE_RECORD_COUNT; i++)
 		r = seal(context, &record, header + file_record_at(i));
 	if (r == 0)
 		r = sysio_pwrite_all(context->sys, fd, header, sizeof(header), 0);
 	if (r < 0)
 		return r;
-	*ret_key = TAKE_PTR(key);
+	memcpy(ret_nonce, record.nonce, FILE_NONCE_LEN);
 	return 0;
 }
 

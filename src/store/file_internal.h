@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "tdefs/file.h"
+#include "tdefs/file_header.h"
 #include "tdefs/range_lock.h"
 #include "tdefs/sector_cipher.h"
 
@@ -24,10 +25,16 @@ struct file {
 	struct range_lock ranges;
 	_Atomic uint64_t size;
 	/*
-	 * NULL: no header yet, or a header and data of holes only. Changed from
-	 * NULL, once, under [0, RANGE_END] exclusive.
+	 * False: no header yet, or data of holes only. Set once, under
+	 * [0, RANGE_END] exclusive, after the nonce.
 	 */
-	_Atomic(struct secret *) key;
+	_Atomic bool has_header;
+	uint8_t nonce[FILE_NONCE_LEN];
+
+	/* guarded by context->keys' lock (file_keys.c) */
+	struct secret *key; /* NULL: no header, or wiped */
+	struct file *keyed_next, **keyed_link;
+
 	/*
 	 * Made by us and not synced since: a power cut may leave data without a
 	 * header, for nothing was promised. Else a first header is made durable
@@ -44,12 +51,25 @@ struct file {
 	_Atomic uint64_t writes;    /* changes of data or size that have happened */
 };
 
-/* Load the header of a file of `length` bytes; *ret_key NULL when all is holes. */
+/* Load the header of a file of `length` bytes: 1 and its nonce; 0: there is none, all is holes. */
 int header_load(const struct file_context *context, int fd, uint64_t ino, uint64_t length,
-		bool read_only, struct secret **ret_key) WARN_UNUSED;
+		bool read_only, uint8_t ret_nonce[static FILE_NONCE_LEN]) WARN_UNUSED;
 
 /* Write a new header with a new nonce; the file has no data. */
-int header_create(const struct file_context *context, int fd, struct secret **ret_key) WARN_UNUSED;
+int header_create(const struct file_context *context, int fd,
+		  uint8_t ret_nonce[static FILE_NONCE_LEN]) WARN_UNUSED;
+
+/* Make the file's key from its nonce, to be kept until file_key_drop(). -ENOKEY: no DEK. */
+int file_key_adopt(struct file *f) WARN_UNUSED;
+void file_key_drop(struct file *f); /* also when there is none */
+
+/* sector_cipher_run() with the file's key. -ENOKEY: it was wiped. */
+int file_crypt(struct file *f, enum sector_direction direction, uint64_t off, const uint8_t *in,
+	       uint8_t *out, size_t len) WARN_UNUSED;
+
+/* The HMAC of a header record. -ENOKEY: no DEK. */
+int file_keys_header_mac(struct file_keys *k, const uint8_t *nonce, const uint8_t *record,
+			 uint8_t ret_mac[static FILE_RECORD_MAC_LEN]) WARN_UNUSED;
 
 void file_raise(const struct file_context *context, enum file_event event, uint64_t ino);
 

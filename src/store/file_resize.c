@@ -62,7 +62,7 @@ static int cut_length(struct file *f, uint64_t length)
 /* To nothing. A file that never had a header keeps none: length 0 is empty, too. */
 static int shrink_to_nothing(struct file *f)
 {
-	int r = cut_length(f, atomic_load(&f->key) ? FILE_HEADER_LEN : 0);
+	int r = cut_length(f, atomic_load(&f->has_header) ? FILE_HEADER_LEN : 0);
 
 	if (r == 0)
 		atomic_store(&f->size, 0);
@@ -109,7 +109,7 @@ static int shrink(struct file *f, uint64_t size)
 
 	if (size == 0)
 		return shrink_to_nothing(f);
-	if (!atomic_load(&f->key))
+	if (!atomic_load(&f->has_header))
 		return shrink_hole(f, size);
 	if (blocks_len < file_blocks_len(atomic_load(&f->size))) {
 		r = cut_length(f, FILE_HEADER_LEN + blocks_len);
@@ -123,7 +123,7 @@ static int shrink(struct file *f, uint64_t size)
 /* The same size: only reservations past the end go, as on ext4. Range: end. */
 static int keep_size(struct file *f, uint64_t size)
 {
-	return cut_length(f, size || atomic_load(&f->key) ? file_length_of_size(size) : 0);
+	return cut_length(f, size || atomic_load(&f->has_header) ? file_length_of_size(size) : 0);
 }
 
 int file_truncate(struct file *f, uint64_t size)
@@ -153,7 +153,7 @@ static int zero_inside(struct file *f, uint64_t off, uint64_t end, int mode)
 	uint64_t first = BLOCK_UP(off), last = BLOCK_DOWN(end);
 	int r = 0;
 
-	if (!atomic_load(&f->key)) /* all of it is a hole */
+	if (!atomic_load(&f->has_header)) /* all of it is a hole */
 		first = off, last = end;
 	if (first > end)
 		first = end;
@@ -181,7 +181,7 @@ static int reserve_backing(struct file *f, uint64_t first, uint64_t last)
 /* Backing blocks for [off, end), trailer and a header yet to come included; the size stays. */
 static int reserve(struct file *f, uint64_t off, uint64_t end)
 {
-	int r = atomic_load(&f->key) ? 0 : reserve_backing(f, 0, FILE_HEADER_LEN);
+	int r = atomic_load(&f->has_header) ? 0 : reserve_backing(f, 0, FILE_HEADER_LEN);
 
 	return r < 0 ? r
 		     : reserve_backing(f, FILE_HEADER_LEN + BLOCK_DOWN(off),

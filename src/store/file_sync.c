@@ -49,6 +49,13 @@ int file_sync(struct file *f, bool datasync)
 	return f->error;
 }
 
+static void mark_synced(struct file *f, uint64_t writes)
+{
+	LOCK_SCOPE(&f->state_lock);
+	if (writes > f->synced)
+		f->synced = writes;
+}
+
 void file_settle(struct file *f)
 {
 	const unsigned flags =
@@ -60,9 +67,23 @@ void file_settle(struct file *f)
 		file_latch(f, file_io_error(f, r));
 		return;
 	}
-	LOCK_SCOPE(&f->state_lock);
-	if (writes > f->synced)
-		f->synced = writes;
+	mark_synced(f, writes);
+}
+
+void file_secure(struct file *f)
+{
+	uint64_t writes = atomic_load(&f->writes);
+	int r;
+
+	if (file_rest(f) != FILE_DIRTY)
+		return;
+	atomic_store(&f->never_synced, false); /* pairs with file_need_key() */
+	r = f->context->sys->fdatasync(f->fd);
+	if (r < 0) {
+		file_latch(f, file_io_error(f, r));
+		return;
+	}
+	mark_synced(f, writes);
 }
 
 enum file_rest file_rest(struct file *f)

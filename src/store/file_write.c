@@ -29,13 +29,13 @@ void file_lock_end(struct file *f, struct range *range, uint64_t size)
 		uint64_t now = atomic_load(&f->size);
 		uint64_t first = sector_of_end(now < size ? now : size);
 
-		if (!atomic_load(&f->key))
+		if (!atomic_load(&f->has_header))
 			first = 0;
 		range_lock_exclusive(&f->ranges, range, first, RANGE_END);
 		/* Both may have changed while we waited; now they cannot. */
 		now = atomic_load(&f->size);
 		if (first <= sector_of_end(now < size ? now : size) &&
-		    (first == 0 || atomic_load(&f->key)))
+		    (first == 0 || atomic_load(&f->has_header)))
 			return;
 		range_unlock(&f->ranges, range);
 	}
@@ -44,12 +44,12 @@ void file_lock_end(struct file *f, struct range *range, uint64_t size)
 void file_lock_span(struct file *f, struct range *range, uint64_t off, uint64_t end)
 {
 	for (;;) {
-		if (end > atomic_load(&f->size) || !atomic_load(&f->key)) {
+		if (end > atomic_load(&f->size) || !atomic_load(&f->has_header)) {
 			file_lock_end(f, range, off);
 			return;
 		}
 		range_lock_exclusive(&f->ranges, range, off / SECTOR_LEN, (end - 1) / SECTOR_LEN);
-		if (end <= atomic_load(&f->size) && atomic_load(&f->key))
+		if (end <= atomic_load(&f->size) && atomic_load(&f->has_header))
 			return;
 		range_unlock(&f->ranges, range);
 	}
@@ -73,23 +73,21 @@ static int sync_now(struct file *f)
  */
 int file_need_key(struct file *f)
 {
-	struct secret *key = NULL;
 	int r;
 
-	if (atomic_load(&f->key))
+	if (atomic_load(&f->has_header))
 		return 0;
-	r = header_create(f->context, f->fd, &key);
+	r = header_create(f->context, f->fd, f->nonce);
 	file_touched(f);
 	if (r < 0)
 		return file_io_error(f, r);
 	if (!atomic_load(&f->never_synced))
 		r = sync_now(f);
-	if (r < 0) {
-		secret_free(key);
-		return r;
-	}
-	atomic_store(&f->key, key);
-	return 0;
+	if (r == 0)
+		r = file_key_adopt(f);
+	if (r == 0)
+		atomic_store(&f->has_header, true);
+	return r;
 }
 
 /*
@@ -98,7 +96,6 @@ int file_need_key(struct file *f)
  */
 static int load_block(struct file *f, uint64_t at, uint8_t block[static XTS_BLOCK])
 {
-	CLEANUP_CIPHER struct sector_cipher cipher = { 0 };
 	uint64_t size = atomic_load(&f->size);
 	ssize_t n;
 	int r;
@@ -110,9 +107,7 @@ static int load_block(struct file *f, uint64_t at, uint8_t block[static XTS_BLOC
 	n = sysio_pread_full(f->context->sys, f->fd, block, XTS_BLOCK, FILE_HEADER_LEN + at);
 	if (n != XTS_BLOCK)
 		return file_io_error(f, n < 0 ? (int)n : -EIO);
-	r = sector_cipher_begin(&cipher, atomic_load(&f->key), SECTOR_DECRYPT);
-	if (r == 0)
-		r = sector_cipher_run(&cipher, at, block, block, XTS_BLOCK);
+	r = file_crypt(f, SECTOR_DECRYPT, at, block, block, XTS_BLOCK);
 	if (r == 0 && size - at < XTS_BLOCK)
 		memset(block + (size - at), 0, XTS_BLOCK - (size_t)(size - at));
 	return r;
@@ -138,7 +133,6 @@ static int assemble(struct file *f, struct file_room room, const uint8_t *data, 
 static int encrypt(struct file *f, struct file_room room, const uint8_t *data, size_t len,
 		   uint64_t off)
 {
-	CLEANUP_CIPHER struct sector_cipher cipher = { 0 };
 	uint64_t first = BLOCK_DOWN(off);
 	size_t blocks_len = (size_t)(BLOCK_UP(off + len) - first);
 	int r = 0;
@@ -148,9 +142,7 @@ static int encrypt(struct file *f, struct file_room room, const uint8_t *data, s
 		data = room.bytes;
 	}
 	if (r == 0)
-		r = sector_cipher_begin(&cipher, atomic_load(&f->key), SECTOR_ENCRYPT);
-	if (r == 0)
-		r = sector_cipher_run(&cipher, first, data, room.bytes, blocks_len);
+		r = file_crypt(f, SECTOR_ENCRYPT, first, data, room.bytes, blocks_len);
 	if (r < 0)
 		secret_wipe(room.bytes, blocks_len);
 	return r;
@@ -168,28 +160,22 @@ int file_overwrite(struct file *f, struct file_room room, const uint8_t *data, s
 /* Last block and trailer of a file of `size` bytes; padding and trailer are zeros. */
 static int write_tail(struct file *f, uint64_t size, const uint8_t block[static XTS_BLOCK])
 {
-	CLEANUP_CIPHER struct sector_cipher cipher = { 0 };
 	uint8_t tail[2 * XTS_BLOCK] = { 0 };
 	uint64_t at = BLOCK_DOWN(size);
-	int r = sector_cipher_begin(&cipher, atomic_load(&f->key), SECTOR_ENCRYPT);
+	int r = file_crypt(f, SECTOR_ENCRYPT, at, block, tail, XTS_BLOCK);
 
-	if (r == 0)
-		r = sector_cipher_run(&cipher, at, block, tail, XTS_BLOCK);
 	return r < 0 ? r : write_at(f, tail, XTS_BLOCK + (size_t)file_trailer_len(size), at);
 }
 
 /* Last block, decrypted, and trailer of the current size, as they are on disk. */
 static int read_tail(struct file *f, uint8_t tail[static 2 * XTS_BLOCK], size_t len)
 {
-	CLEANUP_CIPHER struct sector_cipher cipher = { 0 };
 	uint64_t at = BLOCK_DOWN(atomic_load(&f->size));
 	ssize_t n = sysio_pread_full(f->context->sys, f->fd, tail, len, FILE_HEADER_LEN + at);
-	int r;
 
 	if (n != (ssize_t)len)
 		return file_io_error(f, n < 0 ? (int)n : -EIO);
-	r = sector_cipher_begin(&cipher, atomic_load(&f->key), SECTOR_DECRYPT);
-	return r < 0 ? r : sector_cipher_run(&cipher, at, tail, tail, XTS_BLOCK);
+	return file_crypt(f, SECTOR_DECRYPT, at, tail, tail, XTS_BLOCK);
 }
 
 /*

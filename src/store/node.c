@@ -44,6 +44,8 @@ static int node_new(struct store *s, const struct stat *st, const union node_han
 		node_free(s, n);
 		return r;
 	}
+	if (s->options.highest_node && atomic_load(s->options.highest_node) < n->id)
+		atomic_store(s->options.highest_node, n->id); /* under table_lock: no race */
 	HASH_ADD(hh, s->by_handle, handle, sizeof(n->handle), n);
 	if (!n->hh.tbl) { /* see HASH_NONFATAL_OOM */
 		idtable_remove(s->nodes, n->id);

@@ -12,7 +12,7 @@
 #include "sim_disk.h"
 #include "test.h"
 
-static struct secret *dek;
+static struct file_keys *keys;
 static struct counters counters;
 static struct file_context context;
 static _Atomic unsigned events[FILE_EVENT_ABSOLUTE_SYMLINK + 1];
@@ -24,16 +24,27 @@ static void count_event(void *arg, enum file_event event, uint64_t ino)
 	atomic_fetch_add(&events[event], 1);
 }
 
+struct secret *kit_dek(void)
+{
+	struct secret *dek = secret_new(DEK_LEN);
+
+	assert_non_null(dek);
+	for (size_t i = 0; i < DEK_LEN; i++)
+		secret_bytes(dek)[i] = (uint8_t)(i * 7 + 1);
+	return dek;
+}
+
 const struct file_context *kit_context(const struct sysio *sys)
 {
-	if (!dek) {
-		dek = secret_new(DEK_LEN);
-		assert_non_null(dek);
-		for (size_t i = 0; i < DEK_LEN; i++)
-			secret_bytes(dek)[i] = (uint8_t)(i * 7 + 1);
+	CLEANUP_SECRET struct secret *dek = kit_dek();
+
+	if (!keys) {
+		keys = file_keys_new();
+		assert_non_null(keys);
+		assert_int_equal(file_keys_set(keys, kit_dek()), 0);
 	}
 	context = (struct file_context){
-		.sys = sys, .dek = dek, .counters = &counters, .event = count_event
+		.sys = sys, .keys = keys, .counters = &counters, .event = count_event
 	};
 	memset(context.key_domain_id, 0xd0, sizeof(context.key_domain_id));
 	assert_int_equal(dek_id(dek, context.dek_id), 0);
@@ -53,8 +64,8 @@ void kit_reset_events(void)
 
 void kit_release(void)
 {
-	secret_free(dek);
-	dek = NULL;
+	file_keys_free(keys);
+	keys = NULL;
 }
 
 struct file *kit_open_sim(void)

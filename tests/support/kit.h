@@ -11,6 +11,9 @@ unsigned kit_events(enum file_event event); /* since kit_reset_events() */
 void kit_reset_events(void);
 void kit_release(void); /* frees the DEK */
 
+/* A copy of that DEK; the caller's. */
+struct secret *kit_dek(void);
+
 /* Open the simulated file; the test fails when that fails. */
 struct file *kit_open_sim(void);
 

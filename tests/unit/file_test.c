@@ -525,13 +525,12 @@ static void damage_outside_the_records_is_repaired(void **state)
 static void reseal(unsigned i)
 {
 	const size_t at = file_record_at(i);
+	CLEANUP_SECRET struct secret *dek = kit_dek();
 	struct secret *key = NULL;
 	uint8_t mac[32];
 	size_t len;
 
-	assert_int_equal(derive_file_header_key(kit_context(&sim_sysio)->dek,
-						sim_bytes(&len) + at + 48, &key),
-			 0);
+	assert_int_equal(derive_file_header_key(dek, sim_bytes(&len) + at + 48, &key), 0);
 	assert_int_equal(hmac_sha256(key, sim_bytes(&len) + at, FILE_RECORD_MAC_AT, mac), 0);
 	secret_free(key);
 	assert_int_equal(sim_sysio.pwrite(SIM_FD, mac, 32, (off_t)(at + FILE_RECORD_MAC_AT)), 32);
@@ -570,7 +569,7 @@ static void other_volumes_and_deks_are_told_apart(void **state)
 	assert_int_equal(file_check(&other, SIM_FD, &v), 0);
 	assert_int_equal(v, FILE_FOREIGN_DEK);
 	other = *kit_context(&sim_sysio);
-	other.dek = NULL; /* without the key: structure only */
+	other.keys = NULL; /* without the key: structure only */
 	assert_int_equal(file_check(&other, SIM_FD, &v), 0);
 	assert_int_equal(v, FILE_GOOD);
 }

@@ -163,7 +163,7 @@ static int report(const struct verification *v)
 	if (v->call->json)
 		return print_json(json_pack("{s:i, s:o, s:b, s:I, s:O}", "schema", CONTROL_SCHEMA,
 					    "backing", text_json(v->target->backing_path),
-					    "key_used", v->context.dek != NULL, "files",
+					    "key_used", v->context.keys != NULL, "files",
 					    (json_int_t)v->files, "bad", v->bad),
 				  code);
 	json_array_foreach(v->bad, i, bad)
@@ -171,7 +171,7 @@ static int report(const struct verification *v)
 		       json_string_value(json_object_get(bad, "verdict")));
 	printf("%s: %llu files checked%s, %zu bad\n", label ? label : "?",
 	       (unsigned long long)v->files,
-	       v->context.dek ? "" : " (without the key: no HMAC was)", json_array_size(v->bad));
+	       v->context.keys ? "" : " (without the key: no HMAC was)", json_array_size(v->bad));
 	return code;
 }
 
@@ -191,9 +191,23 @@ static int verify(struct verification *v)
 	return r;
 }
 
+static int make_keys(struct call *call, struct secret *dek, struct file_keys **ret_keys)
+{
+	int r;
+
+	*ret_keys = file_keys_new();
+	if (!*ret_keys)
+		secret_free(dek);
+	r = *ret_keys ? file_keys_set(*ret_keys, dek) : -ENOMEM;
+	return r < 0 ? errmsg_fail(&call->err, r, EXIT_CODE_FAILED, "cannot keep the DEK: %s",
+				   errno_text(r))
+		     : 0;
+}
+
 int verb_verify(struct call *call)
 {
 	CLEANUP_SECRET struct secret *dek = NULL;
+	CLEANUP_FILE_KEYS struct file_keys *keys = NULL;
 	struct target t;
 	struct verification v = { .call = call, .target = &t };
 	const struct volume_header *h = &t.header.header;
@@ -207,8 +221,13 @@ int verb_verify(struct call *call)
 		target_close(&t);
 		return call_failed(call);
 	}
-	v.context =
-		(struct file_context){ .sys = &sysio_kernel, .dek = dek, .counters = &v.counters };
+	if (dek && make_keys(call, TAKE_PTR(dek), &keys) < 0) {
+		target_close(&t);
+		return call_failed(call);
+	}
+	v.context = (struct file_context){ .sys = &sysio_kernel,
+					   .keys = keys,
+					   .counters = &v.counters };
 	memcpy(v.context.key_domain_id, h->key_domain_id, 16);
 	memcpy(v.context.dek_id, volume_header_active_slot(h)->dek_id, DEK_ID_LEN);
 	code = verify(&v) < 0 ? call_failed(call) : report(&v);

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The DEK and the file keys made from it, in one place, so that they can be
+ * wiped and given back beneath open files. Nothing here does I/O: a key is in
+ * use for a few microseconds, and whoever wipes never waits for a disk.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "file_internal.h"
+
+struct file_keys {
+	pthread_rwlock_t
+		lock; /* shared: a key is in use; exclusive: what follows changes; innermost */
+	struct secret *dek; /* NULL: wiped, or not given yet */
+	struct file *first; /* files that have a header, by keyed_next */
+};
+
+struct file_keys *file_keys_new(void)
+{
+	struct file_keys *k = calloc(1, sizeof(*k));
+
+	if (!k)
+		return NULL;
+	pthread_rwlock_init(&k->lock, NULL);
+	return k;
+}
+
+static void drop_all(struct file_keys *k)
+{
+	for (struct file *f = k->first; f; f = f->keyed_next) {
+		secret_free(f->key);
+		f->key = NULL;
+	}
+	secret_free(k->dek);
+	k->dek = NULL;
+}
+
+void file_keys_free(struct file_keys *k)
+{
+	if (!k)
+		return;
+	drop_all(k);
+	pthread_rwlock_destroy(&k->lock);
+	free(k);
+}
+
+void file_keys_wipe(struct file_keys *k)
+{
+	pthread_rwlock_wrlock(&k->lock);
+	drop_all(k);
+	pthread_rwlock_unlock(&k->lock);
+}
+
+/* Under the lock, exclusive. */
+static int derive(const struct file_keys *k, struct file *f)
+{
+	return derive_file_key(k->dek, f->context->dek_id, f->nonce, &f->key);
+}
+
+int file_keys_set(struct file_keys *k, struct secret *dek)
+{
+	int r = 0;
+
+	pthread_rwlock_wrlock(&k->lock);
+	drop_all(k);
+	k->dek = dek;
+	for (struct file *f = k->first; f && r == 0; f = f->keyed_next)
+		r = derive(k, f);
+	if (r < 0)
+		drop_all(k);
+	pthread_rwlock_unlock(&k->lock);
+	return r;
+}
+
+int file_key_adopt(struct file *f)
+{
+	struct file_keys *k = f->context->keys;
+	int r;
+
+	pthread_rwlock_wrlock(&k->lock);
+	r = k->dek ? derive(k, f) : -ENOKEY;
+	if (r == 0) {
+		f->keyed_next = k->first;
+		f->keyed_link = &k->first;
+		if (k->first)
+			k->first->keyed_link = &f->keyed_next;
+		k->first = f;
+	}
+	pthread_rwlock_unlock(&k->lock);
+	return r;
+}
+
+void file_key_drop(struct file *f)
+{
+	struct file_keys *k = f->context->keys;
+
+	if (!f->keyed_link)
+		return;
+	pthread_rwlock_wrlock(&k->lock);
+	*f->keyed_link = f->keyed_next;
+	if (f->keyed_next)
+		f->keyed_next->keyed_link = f->keyed_link;
+	f->keyed_link = NULL;
+	secret_free(f->key);
+	f->key = NULL;
+	pthread_rwlock_unlock(&k->lock);
+}
+
+static int run_cipher(const struct secret *key, enum sector_direction direction, uint64_t off,
+		      const uint8_t *in, uint8_t *out, size_t len)
+{
+	CLEANUP_CIPHER struct sector_cipher cipher = { 0 };
+	int r = key ? sector_cipher_begin(&cipher, key, direction) : -ENOKEY;
+
+	return r < 0 ? r : sector_cipher_run(&cipher, off, in, out, len);
+}
+
+int file_crypt(struct file *f, enum sector_direction direction, uint64_t off, const uint8_t *in,
+	       uint8_t *out, size_t len)
+{
+	struct file_keys *k = f->context->keys;
+	int r;
+
+	pthread_rwlock_rdlock(&k->lock);
+	r = run_cipher(f->key, direction, off, in, out, len);
+	pthread_rwlock_unlock(&k->lock);
+	return r;
+}
+
+static int header_mac(const struct secret *dek, const uint8_t *nonce, const uint8_t *record,
+		      uint8_t ret_mac[static FILE_RECORD_MAC_LEN])
+{
+	CLEANUP_SECRET struct secret *key = NULL;
+	int r = dek ? derive_file_header_key(dek, nonce, &key) : -ENOKEY;
+
+	return r < 0 ? r : hmac_sha256(key, record, FILE_RECORD_MAC_AT, ret_mac);
+}
+
+int file_keys_header_mac(struct file_keys *k, const uint8_t *nonce, const uint8_t *record,
+			 uint8_t ret_mac[static FILE_RECORD_MAC_LEN])
+{
+	int r;
+
+	pthread_rwlock_rdlock(&k->lock);
+	r = header_mac(k->dek, nonce, record, ret_mac);
+	pthread_rwlock_unlock(&k->lock);
+	return r;
+}
