@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The threads that keep a volume's guard: one that steps and acts, one that
+ * talks to the vault, one that drains, one that purges. What they do it to is
+ * handed in, so that this knows neither files nor FUSE.
+ *
+ * The stepping thread never waits for a network, a disk or the kernel's cache,
+ * but for PERSIST: what is remembered is on disk before anybody is told.
+ */
+#ifndef TDEFS_GUARD_RUNNER_H
+#define TDEFS_GUARD_RUNNER_H
+
+#include "tdefs/clock.h"
+#include "tdefs/guard.h"
+
+/* All with the same `arg`. */
+struct guard_ops {
+	/* On the vault's thread; may block for as long as the vault's timeouts say. */
+	struct guard_probe (*probe)(void *arg, struct vault_report *ret_report);
+	/* Put the DEK into place; granted: it is. */
+	struct guard_probe (*unlock)(void *arg, struct vault_report *ret_report);
+
+	/* On the drain's thread; may hang with the disk. */
+	void (*drain)(void *arg, enum guard_state target);
+	/*
+	 * On the purge's thread; may hang with the disk. Inaccessible: every page; true when
+	 * none is cached any more. Else: pages whose writing was refused.
+	 */
+	bool (*purge)(void *arg, enum guard_state state);
+
+	/* On the stepping thread; must not block, `persist` aside. */
+	int (*persist)(void *arg, const struct guard_record *record);
+	void (*gate)(void *arg, const struct guard *guard); /* serve as this state says */
+	void (*wipe)(void *arg);
+	/* Told after each step that changed something; `report`: the last answer. */
+	void (*told)(void *arg, const struct guard *before, const struct guard *after,
+		     const struct vault_report *report);
+};
+
+/* What can be told of a guard at one moment. */
+struct guard_view {
+	struct guard guard;
+	struct vault_report report; /* of the last answer; `verdict` and what goes with it */
+	bool answered;		    /* there was one */
+	uint64_t report_at;	    /* when, seconds since 1970 */
+	uint64_t now_ms;
+	bool cache_purged;   /* no page is cached, since the volume became inaccessible */
+	bool resuming;	     /* tdefsctl resume waits for the vault */
+	bool persist_failed; /* .tdefs/state could not be written: a restart may forget */
+	uint64_t probes[VAULT_BROKEN + 1]; /* by verdict */
+};
+
+struct guard_runner;
+
+/* All pointers outlive the runner. Nothing is asked before guard_runner_start(). */
+int guard_runner_new(const struct guard_policy *policy, const struct clock *clock,
+		     const struct guard_ops *ops, void *arg, const struct guard_record *record,
+		     struct guard_runner **ret_runner) WARN_UNUSED;
+int guard_runner_start(struct guard_runner *r) WARN_UNUSED;
+
+/*
+ * Wait until the volume can be mounted (its state is online or worse) or never
+ * will (GUARD_FAILED); at most `timeout_ms` (0: for ever), or until
+ * guard_runner_cancel(). The state then.
+ */
+enum guard_state guard_runner_wait(struct guard_runner *r, uint64_t timeout_ms);
+void guard_runner_cancel(struct guard_runner *r);
+
+/*
+ * The operator's commands: hand over an event and wait until it was acted on
+ * but for drain and purge. GUARD_RESUME asks the vault first and is not waited
+ * for: the view says `resuming`. -EAGAIN: another command is at work.
+ */
+int guard_runner_command(struct guard_runner *r, const struct guard_event *event) WARN_UNUSED;
+
+void guard_runner_view(struct guard_runner *r, struct guard_view *ret_view);
+
+/*
+ * End the threads; those that hang with a disk or a vault are waited for.
+ * Accepts NULL, and one that was not started.
+ */
+void guard_runner_free(struct guard_runner *r);
+
+#endif

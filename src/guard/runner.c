@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A runner's life, and how it is told and asked. Its threads are runner_loop.c. */
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <time.h>
+
+#include "runner_internal.h"
+
+int guard_runner_new(const struct guard_policy *policy, const struct clock *clock,
+		     const struct guard_ops *ops, void *arg, const struct guard_record *record,
+		     struct guard_runner **ret_runner)
+{
+	struct guard_runner *r = calloc(1, sizeof(*r));
+	pthread_condattr_t attr;
+
+	if (!r)
+		return -ENOMEM;
+	r->policy = policy;
+	r->clock = clock;
+	r->ops = ops;
+	r->arg = arg;
+	r->drain_until_ms = NEVER;
+	worker_init(&r->asker, runner_ask_vault, r);
+	worker_init(&r->drainer, runner_drain, r);
+	worker_init(&r->purger, runner_purge, r);
+	pthread_mutex_init(&r->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&r->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	r->guard = guard_start(record, runner_time(r));
+	r->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (r->wake_fd < 0 || r->timer_fd < 0) {
+		int error = -errno;
+
+		guard_runner_free(r);
+		return error;
+	}
+	*ret_runner = r;
+	return 0;
+}
+
+int guard_runner_start(struct guard_runner *r)
+{
+	int error = worker_start(&r->asker);
+
+	if (error == 0)
+		error = worker_start(&r->drainer);
+	if (error == 0)
+		error = worker_start(&r->purger);
+	if (error == 0)
+		error = -pthread_create(&r->thread, NULL, runner_loop, r);
+	r->started = error == 0;
+	return error;
+}
+
+static struct timespec deadline_in(uint64_t wait_ms)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += (time_t)(wait_ms / 1000);
+	t.tv_nsec += (long)(wait_ms % 1000) * 1000000;
+	if (t.tv_nsec >= 1000000000) {
+		t.tv_nsec -= 1000000000;
+		t.tv_sec++;
+	}
+	return t;
+}
+
+enum guard_state guard_runner_wait(struct guard_runner *r, uint64_t timeout_ms)
+{
+	const struct timespec until = deadline_in(timeout_ms);
+	int error = 0;
+	LOCK_SCOPE(&r->lock);
+
+	while (r->guard.state < GUARD_FAILED && !r->cancelled && error == 0)
+		error = timeout_ms ? pthread_cond_timedwait(&r->changed, &r->lock, &until)
+				   : pthread_cond_wait(&r->changed, &r->lock);
+	return r->guard.state;
+}
+
+void guard_runner_cancel(struct guard_runner *r)
+{
+	LOCK_SCOPE(&r->lock);
+	r->cancelled = true;
+	pthread_cond_broadcast(&r->changed);
+}
+
+int guard_runner_command(struct guard_runner *r, const struct guard_event *event)
+{
+	LOCK_SCOPE(&r->lock);
+	if (r->commanding || r->view.resuming)
+		return -EAGAIN;
+	if (event->kind == GUARD_RESUME) {
+		r->view.resuming = r->job_wanted[JOB_RESUME] = true;
+		runner_poke(r);
+		return 0;
+	}
+	r->commanding = r->command_waits = true;
+	r->command = *event;
+	runner_poke(r);
+	while (r->commanding && !r->ended)
+		pthread_cond_wait(&r->changed, &r->lock);
+	return r->commanding ? -ESHUTDOWN : 0;
+}
+
+void guard_runner_view(struct guard_runner *r, struct guard_view *ret_view)
+{
+	LOCK_SCOPE(&r->lock);
+	*ret_view = r->view;
+	ret_view->guard = r->guard;
+	ret_view->now_ms = r->clock->boot_ms();
+}
+
+static void stop(struct guard_runner *r)
+{
+	{
+		LOCK_SCOPE(&r->lock);
+		r->ended = true;
+		pthread_cond_broadcast(&r->changed);
+	}
+	runner_poke(r);
+	pthread_join(r->thread, NULL);
+}
+
+void guard_runner_free(struct guard_runner *r)
+{
+	if (!r)
+		return;
+	if (r->started)
+		stop(r);
+	worker_stop(&r->asker);
+	worker_stop(&r->drainer);
+	worker_stop(&r->purger);
+	if (r->wake_fd >= 0)
+		close(r->wake_fd);
+	if (r->timer_fd >= 0)
+		close(r->timer_fd);
+	worker_release(&r->asker);
+	worker_release(&r->drainer);
+	worker_release(&r->purger);
+	pthread_cond_destroy(&r->changed);
+	pthread_mutex_destroy(&r->lock);
+	free(r);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the runner's threads share. Private to src/guard. */
+#ifndef TDEFS_GUARD_RUNNER_INTERNAL_H
+#define TDEFS_GUARD_RUNNER_INTERNAL_H
+
+#include "tdefs/guard_runner.h"
+#include "worker.h"
+
+#define NEVER UINT64_MAX
+
+/* By urgency. */
+enum vault_job { JOB_NONE, JOB_PROBE, JOB_UNLOCK, JOB_RESUME, JOB_COUNT };
+
+struct guard_runner {
+	const struct guard_policy *policy;
+	const struct clock *clock;
+	const struct guard_ops *ops;
+	void *arg;
+	struct worker asker, drainer, purger;
+	pthread_t thread;
+	bool started;
+	int wake_fd, timer_fd;
+
+	/*
+	 * Guards what follows; above the workers' locks, held for no call of `ops`.
+	 */
+	pthread_mutex_t lock;
+	pthread_cond_t changed; /* a step was made, a command was done, or it was cancelled */
+	struct guard guard;
+	struct guard_view view; /* but for `guard` and `now_ms` */
+	enum vault_job job;
+	bool job_wanted[JOB_COUNT];
+	bool answered; /* `answer` of `job` waits to be stepped */
+	struct guard_probe answer;
+	struct vault_report report; /* what came with it */
+	bool drained;		    /* the drain has ended since it was asked for */
+	uint64_t drain_until_ms;    /* NEVER: no drain is waited for */
+	unsigned purging;	    /* counts: a purge that began before a switch says nothing */
+	bool commanding;	    /* somebody waits for `command` to be done */
+	bool command_waits;	    /* it was not taken yet */
+	struct guard_event command;
+	bool cancelled, ended;
+};
+
+/* Wake the stepping thread. */
+void runner_poke(const struct guard_runner *r);
+
+/* Now, by the runner's clock. */
+struct guard_time runner_time(const struct guard_runner *r);
+
+/* What the threads do: step until `ended`; the workers' jobs. `arg` is the runner. */
+void *runner_loop(void *arg);
+void runner_ask_vault(void *arg);
+void runner_drain(void *arg);
+void runner_purge(void *arg);
+
+#endif

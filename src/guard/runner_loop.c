@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The stepping thread, and the jobs of its workers. What an event leads to is step.c's. */
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/timerfd.h>
+
+#include "runner_internal.h"
+
+#define WAIT_MOST_MS 3600000u /* between two looks at the clock, at most */
+
+void runner_poke(const struct guard_runner *r)
+{
+	IGNORE_RESULT(eventfd_write(r->wake_fd, 1), "it is readable already");
+}
+
+/* The vault's thread: one question at a time. */
+void runner_ask_vault(void *arg)
+{
+	struct guard_runner *r = arg;
+	struct vault_report report = { 0 };
+	struct guard_probe answer;
+	enum vault_job job;
+
+	{
+		LOCK_SCOPE(&r->lock);
+		job = r->job;
+	}
+	answer = job == JOB_UNLOCK ? r->ops->unlock(r->arg, &report)
+				   : r->ops->probe(r->arg, &report);
+	{
+		LOCK_SCOPE(&r->lock);
+		r->answer = answer;
+		r->report = report;
+		r->answered = true;
+	}
+	runner_poke(r);
+}
+
+void runner_drain(void *arg)
+{
+	struct guard_runner *r = arg;
+	enum guard_state target;
+
+	{
+		LOCK_SCOPE(&r->lock);
+		target = r->guard.target;
+	}
+	r->ops->drain(r->arg, target);
+	{
+		LOCK_SCOPE(&r->lock);
+		r->drained = true;
+	}
+	runner_poke(r);
+}
+
+void runner_purge(void *arg)
+{
+	struct guard_runner *r = arg;
+	enum guard_state state;
+	unsigned began;
+	bool clean;
+
+	{
+		LOCK_SCOPE(&r->lock);
+		began = r->purging;
+		state = r->guard.state;
+	}
+	clean = r->ops->purge(r->arg, state);
+	LOCK_SCOPE(&r->lock);
+	if (clean && state == GUARD_INACCESSIBLE && began == r->purging)
+		r->view.cache_purged = true;
+}
+
+struct guard_time runner_time(const struct guard_runner *r)
+{
+	struct guard_time t = { .ms = r->clock->boot_ms(), .now = r->clock->now(), .jitter = 100 };
+	uint16_t random;
+
+	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) == sizeof(random))
+		t.jitter = random % 201;
+	return t;
+}
+
+/* Under the lock: begin what is asked of the vault, if it is not answering already. */
+static void start_job(struct guard_runner *r, struct guard_time t)
+{
+	enum vault_job job = JOB_COUNT - 1;
+
+	if (r->job != JOB_NONE)
+		return;
+	if (r->guard.state >= GUARD_ONLINE && t.ms >= r->guard.next_probe_ms)
+		r->job_wanted[JOB_PROBE] = true;
+	while (job != JOB_NONE && !r->job_wanted[job])
+		job--;
+	if (job == JOB_NONE)
+		return;
+	r->job = job;
+	r->job_wanted[job] = false;
+	r->guard.next_probe_ms = NEVER; /* the answer sets it */
+	worker_ask(&r->asker);
+}
+
+/* Everything that a step asks for, with no lock held. */
+static void act(struct guard_runner *r, const struct guard *before, const struct guard *after,
+		unsigned actions, const struct vault_report *report)
+{
+	bool persist_failed = false;
+
+	if (actions & GUARD_DO_PERSIST) {
+		const struct guard_record record = guard_record_of(after);
+
+		persist_failed = r->ops->persist(r->arg, &record) < 0;
+	}
+	if (actions & (GUARD_DO_REFUSE | GUARD_DO_SWITCH))
+		r->ops->gate(r->arg, after);
+	if (actions & GUARD_DO_WIPE)
+		r->ops->wipe(r->arg);
+	r->ops->told(r->arg, before, after, report);
+	LOCK_SCOPE(&r->lock);
+	if (actions & GUARD_DO_PERSIST)
+		r->view.persist_failed = persist_failed;
+	if (actions & GUARD_DO_REFUSE) {
+		r->drained = false;
+		r->drain_until_ms = r->clock->boot_ms() + r->policy->drain_timeout_ms;
+		worker_ask(&r->drainer);
+	}
+	if (actions & GUARD_DO_SWITCH) {
+		r->view.cache_purged = false;
+		r->purging++;
+	}
+	if (actions & GUARD_DO_PURGE)
+		worker_ask(&r->purger);
+	if (actions & GUARD_DO_UNLOCK)
+		r->job_wanted[JOB_UNLOCK] = true;
+}
+
+static void step(struct guard_runner *r, const struct guard_event *e)
+{
+	struct guard before, after;
+	struct vault_report report;
+	unsigned actions;
+
+	{
+		LOCK_SCOPE(&r->lock);
+		before = r->guard;
+		actions = guard_step(r->policy, &r->guard, e, runner_time(r));
+		after = r->guard;
+		report = r->view.report;
+	}
+	act(r, &before, &after, actions, &report);
+}
+
+/* Under the lock: the vault's answer as an event, if there is one. */
+static bool take_answer(struct guard_runner *r, struct guard_event *e)
+{
+	static const enum guard_event_kind granted[] = { [JOB_PROBE] = GUARD_PROBED,
+							 [JOB_RESUME] = GUARD_RESUME,
+							 [JOB_UNLOCK] = GUARD_UNLOCKED };
+	bool failed = r->job == JOB_UNLOCK && r->answer.verdict != VAULT_GRANTED;
+
+	if (!r->answered)
+		return false;
+	*e = (struct guard_event){ .kind = failed ? GUARD_UNLOCK_FAILED : granted[r->job],
+				   .probe = r->answer };
+	r->view.report = r->report;
+	r->view.report_at = r->clock->now();
+	r->view.answered = true;
+	r->view.probes[r->answer.verdict]++;
+	r->answered = false;
+	r->job = JOB_NONE;
+	return true;
+}
+
+/* Under the lock: the operator's command as an event. */
+static bool take_command(struct guard_runner *r, struct guard_event *e)
+{
+	if (!r->command_waits)
+		return false;
+	r->command_waits = false;
+	*e = r->command;
+	return true;
+}
+
+/* Under the lock. */
+static bool take_drained(struct guard_runner *r, struct guard_event *e)
+{
+	if (r->drain_until_ms == NEVER || (!r->drained && r->clock->boot_ms() < r->drain_until_ms))
+		return false;
+	r->drain_until_ms = NEVER;
+	*e = (struct guard_event){ .kind = GUARD_DRAINED };
+	return true;
+}
+
+static bool take_event(struct guard_runner *r, struct guard_event *e)
+{
+	LOCK_SCOPE(&r->lock);
+	return take_drained(r, e) || take_answer(r, e) || take_command(r, e);
+}
+
+/* It was stepped and acted on. */
+static void finish_command(struct guard_runner *r, enum guard_event_kind kind)
+{
+	LOCK_SCOPE(&r->lock);
+	if (kind >= GUARD_LOCK && kind != GUARD_RESUME)
+		r->commanding = false;
+	if ((kind == GUARD_RESUME || kind == GUARD_UNLOCKED || kind == GUARD_UNLOCK_FAILED) &&
+	    !r->guard.unlocking)
+		r->view.resuming = false;
+}
+
+/* Until something happens or the guard's next moment. */
+static void wait_for_more(struct guard_runner *r)
+{
+	struct pollfd fds[] = { { .fd = r->wake_fd, .events = POLLIN },
+				{ .fd = r->timer_fd, .events = POLLIN } };
+	struct itimerspec at = { 0 };
+	uint64_t now = r->clock->boot_ms(), next, wait;
+	eventfd_t ignored;
+
+	{
+		LOCK_SCOPE(&r->lock);
+		next = guard_next_tick(r->policy, &r->guard);
+		if (r->drain_until_ms < next)
+			next = r->drain_until_ms;
+	}
+	wait = next > now ? next - now : 0;
+	if (wait > WAIT_MOST_MS)
+		wait = WAIT_MOST_MS;
+	at.it_value.tv_sec = (time_t)(wait / 1000);
+	at.it_value.tv_nsec = (long)(wait % 1000) * 1000000 + 1; /* 0 would disarm it */
+	IGNORE_RESULT(timerfd_settime(r->timer_fd, 0, &at, NULL), "its arguments are valid");
+	IGNORE_RESULT(poll(fds, 2, -1), "an interruption is a reason to look, too");
+	IGNORE_RESULT(eventfd_read(r->wake_fd, &ignored), "it need not be the one");
+}
+
+void *runner_loop(void *arg)
+{
+	static const struct guard_event tick = { .kind = GUARD_TICK };
+	struct guard_runner *r = arg;
+	struct guard_event e;
+
+	for (;;) {
+		while (take_event(r, &e)) {
+			step(r, &e);
+			finish_command(r, e.kind);
+		}
+		step(r, &tick);
+		{
+			LOCK_SCOPE(&r->lock);
+			if (r->ended)
+				return NULL;
+			start_job(r, runner_time(r));
+			pthread_cond_broadcast(&r->changed);
+		}
+		wait_for_more(r);
+	}
+}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The guard's threads, with a vault, a disk and files that do as they are told. */
+#include "../support/test.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "tdefs/guard_runner.h"
+
+static struct guard_policy policy;
+static struct guard_runner *runner;
+
+/* What the fake volume answers, and what was done to it. */
+static _Atomic enum vault_verdict verdict;
+static _Atomic bool drain_hangs;
+static _Atomic unsigned drains, purges, wipes, unlocks, gates;
+static _Atomic enum guard_state gate_state;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+
+/* Something happened that await() may wait for. */
+static void happened(_Atomic unsigned *counter)
+{
+	LOCK_SCOPE(&lock);
+	atomic_fetch_add(counter, 1);
+	pthread_cond_broadcast(&changed);
+}
+
+static void let_drain_go(void)
+{
+	LOCK_SCOPE(&lock);
+	atomic_store(&drain_hangs, false);
+	pthread_cond_broadcast(&changed);
+}
+
+static struct guard_probe answer(struct vault_report *report)
+{
+	report->verdict = atomic_load(&verdict);
+	return (struct guard_probe){ .verdict = report->verdict };
+}
+
+static struct guard_probe probe(void *arg, struct vault_report *report)
+{
+	(void)arg;
+	return answer(report);
+}
+
+static struct guard_probe unlock(void *arg, struct vault_report *report)
+{
+	(void)arg;
+	happened(&unlocks);
+	return answer(report);
+}
+
+static void drain(void *arg, enum guard_state target)
+{
+	(void)arg, (void)target;
+	happened(&drains);
+	LOCK_SCOPE(&lock);
+	while (atomic_load(&drain_hangs))
+		pthread_cond_wait(&changed, &lock);
+}
+
+static bool purge(void *arg, enum guard_state state)
+{
+	(void)arg, (void)state;
+	happened(&purges);
+	return true;
+}
+
+static int persist(void *arg, const struct guard_record *record)
+{
+	(void)arg, (void)record;
+	return 0;
+}
+
+static void gate(void *arg, const struct guard *guard)
+{
+	(void)arg;
+	atomic_store(&gate_state, guard->state);
+	happened(&gates);
+}
+
+static void wipe(void *arg)
+{
+	(void)arg;
+	happened(&wipes);
+}
+
+static void told(void *arg, const struct guard *before, const struct guard *after,
+		 const struct vault_report *report)
+{
+	(void)arg, (void)before, (void)after, (void)report;
+}
+
+static const struct guard_ops ops = { probe, unlock, drain, purge, persist, gate, wipe, told };
+
+/* Wait until the counter is at least that. The test's own timeout is the limit. */
+static void await(_Atomic unsigned *counter, unsigned least)
+{
+	LOCK_SCOPE(&lock);
+	while (atomic_load(counter) < least)
+		pthread_cond_wait(&changed, &lock);
+}
+
+static void await_gate(enum guard_state state)
+{
+	LOCK_SCOPE(&lock);
+	while (atomic_load(&gate_state) != state)
+		pthread_cond_wait(&changed, &lock);
+}
+
+static struct guard_view view(void)
+{
+	struct guard_view v;
+
+	guard_runner_view(runner, &v);
+	return v;
+}
+
+static int setup(void **state)
+{
+	static const struct guard_record nothing;
+	_Atomic unsigned *const counters[] = { &drains, &purges, &wipes, &unlocks, &gates };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(counters); i++)
+		atomic_store(counters[i], 0);
+	atomic_store(&verdict, VAULT_GRANTED);
+	atomic_store(&drain_hangs, false);
+	atomic_store(&gate_state, GUARD_STARTING);
+	policy = (struct guard_policy){ .probe_interval_ms = 20,
+					.probe_timeout_ms = 10,
+					.denied_confirmations = 2,
+					.denied_confirm_interval_ms = 10,
+					.drain_timeout_ms = 60000,
+					.outage_read_only_after_ms = 3600000,
+					.outage_deny_after_ms = 7200000,
+					.heal_window_ms = 60000 };
+	assert_int_equal(guard_runner_new(&policy, &clock_kernel, &ops, NULL, &nothing, &runner),
+			 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	let_drain_go();
+	guard_runner_free(runner);
+	return 0;
+}
+
+static void online(void)
+{
+	assert_int_equal(guard_runner_start(runner), 0);
+	assert_int_equal(guard_runner_wait(runner, 0), GUARD_ONLINE);
+}
+
+static void command(enum guard_event_kind kind)
+{
+	assert_int_equal(guard_runner_command(runner, &(struct guard_event){ .kind = kind }), 0);
+}
+
+static void a_denial_wipes_and_a_grant_heals(void **state)
+{
+	(void)state;
+	online();
+	atomic_store(&verdict, VAULT_DENIED);
+	await_gate(GUARD_INACCESSIBLE);
+	await(&wipes, 1);
+	await(&purges, 1);
+	assert_int_equal(atomic_load(&drains), 1);
+	atomic_store(&verdict, VAULT_GRANTED);
+	await_gate(GUARD_ONLINE);
+	assert_int_equal(atomic_load(&unlocks), 2);
+}
+
+static void a_disk_that_hangs_does_not_delay_the_wipe(void **state)
+{
+	(void)state;
+	policy.drain_timeout_ms = 50;
+	online();
+	atomic_store(&drain_hangs, true);
+	command(GUARD_LOCK);
+	await(&drains, 1);
+	await(&wipes, 1);
+	await(&purges, 1);
+	assert_true(atomic_load(&drain_hangs));
+	assert_int_equal(view().guard.state, GUARD_INACCESSIBLE);
+}
+
+static void a_wait_for_a_vault_can_be_ended(void **state)
+{
+	(void)state;
+	atomic_store(&verdict, VAULT_UNREACHABLE);
+	assert_int_equal(guard_runner_start(runner), 0);
+	assert_int_equal(guard_runner_wait(runner, 50), GUARD_WAITING);
+	await(&unlocks, 3); /* it goes on asking */
+	guard_runner_cancel(runner);
+	assert_int_equal(guard_runner_wait(runner, 0), GUARD_WAITING);
+}
+
+static void a_broken_answer_ends_the_start(void **state)
+{
+	(void)state;
+	atomic_store(&verdict, VAULT_BROKEN);
+	assert_int_equal(guard_runner_start(runner), 0);
+	assert_int_equal(guard_runner_wait(runner, 0), GUARD_FAILED);
+	assert_int_equal(view().report.verdict, VAULT_BROKEN);
+}
+
+static void *lock_and_resume(void *arg)
+{
+	const struct guard_event lock_event = { .kind = GUARD_LOCK },
+				 resume_event = { .kind = GUARD_RESUME };
+
+	(void)arg;
+	for (int i = 0; i < 50; i++) {
+		IGNORE_RESULT(guard_runner_command(runner, &lock_event), "busy is an answer");
+		IGNORE_RESULT(guard_runner_command(runner, &resume_event), "busy is an answer");
+	}
+	return NULL;
+}
+
+/* Commands from several threads at once: each is done or refused, and none is lost. */
+static void commands_at_the_same_time(void **state)
+{
+	pthread_t threads[4];
+
+	(void)state;
+	online();
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, lock_and_resume, NULL), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	while (view().resuming)
+		await(&gates, 0);
+	command(GUARD_RESUME);
+	await_gate(GUARD_ONLINE);
+	assert_true(view().guard.has_key);
+}
+
+static void a_runner_that_was_not_started_can_be_freed(void **state)
+{
+	(void)state;
+	assert_int_equal(view().guard.state, GUARD_STARTING);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_denial_wipes_and_a_grant_heals),
+		TEST(a_disk_that_hangs_does_not_delay_the_wipe),
+		TEST(a_wait_for_a_vault_can_be_ended),
+		TEST(a_broken_answer_ends_the_start),
+		TEST(commands_at_the_same_time),
+		TEST(a_runner_that_was_not_started_can_be_freed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
