@@ -32,6 +32,17 @@ int fs_serve(struct fs *fs) WARN_UNUSED;
  */
 void fs_free(struct fs *fs);
 
+/* The descriptor of /dev/fuse that carries the mount; it stays the fs's. */
+int fs_device(const struct fs *fs);
+
+/*
+ * For whoever holds the device of a mount whose daemon is dead: drop the pages
+ * of every node up to `highest_node`, and refuse what is asked meanwhile. Takes
+ * 20 seconds at most. The mount itself ends when the last descriptor is closed.
+ * Its threads may go on: the process is to end soon.
+ */
+void fs_evict(int device_fd, uint64_t highest_node);
+
 /* Version of the libfuse that serves. */
 const char *fs_library_version(void);
 

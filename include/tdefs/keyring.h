@@ -95,10 +95,20 @@ int keyring_create(struct vault *vault, const struct vault_key *key, uint64_t no
 
 /*
  * The DEK of a header, by its active slot, whose kid the protector `kid` must
- * cover, and whose key must still have the slot's thumbprint. The header is
- * authenticated.
+ * cover, and whose key must still have the slot's thumbprint; each of the two
+ * calls to the vault may take `timeout_ms`. The header is
+ * authenticated. The report is always filled; its error is the message.
  */
 int keyring_unlock(struct vault *vault, const char *kid, const struct volume_header *header,
-		   const char *volume, struct secret **ret_dek, struct errmsg *reterr) WARN_UNUSED;
+		   const char *volume, unsigned timeout_ms, struct secret **ret_dek,
+		   struct vault_report *ret_report) WARN_UNUSED;
+
+/*
+ * Whether the key of a slot is still granted, within `timeout_ms` in all: its
+ * canary is unwrapped, and its own version can be got.
+ */
+enum vault_verdict keyring_probe(struct vault *vault, const struct key_slot *slot,
+				 const char *volume, const struct clock *clock, unsigned timeout_ms,
+				 struct vault_report *ret_report);
 
 #endif

@@ -9,7 +9,11 @@
  *  3  range (range_lock.h) sectors of one file; held over backing I/O on them
  *  4  store.settle_lock    queue of closed files that are still dirty (settle.c)
  *  5  store.table_lock     node table: look-up counts, holds, handle hash (node.h)
+ *     file_keys.lock       the DEK and the file keys; around a cipher at work, never I/O (file_keys.c)
  *  6  file.state_lock      a file's latched error and sync count (file_sync.c)
  *     store.space_lock     count of files about to be forgotten (space.c)
  *     range_lock.lock, idtable.lock, the secret arena's lock: innermost
+ *
+ *     guard_runner.lock    a volume's guard and what waits for it; above worker.lock,
+ *                          apart from the others: held for no call into the volume
  */

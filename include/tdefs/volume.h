@@ -9,6 +9,8 @@
 
 #include "tdefs/config.h"
 #include "tdefs/errmsg.h"
+#include "tdefs/gate.h"
+#include "tdefs/guard_runner.h"
 #include "tdefs/keyring.h"
 #include "tdefs/store.h"
 
@@ -61,15 +63,39 @@ struct volume;
 struct volume_options {
 	const struct sysio *sys;
 	bool accept_header; /* a header that does not match the pin becomes the pin's */
+	_Atomic uint64_t *highest_node; /* see store.h; may be NULL */
 };
 
 /*
- * Lock, read the header, check it against the pin, unwrap the DEK, repair the
- * header's copies if need be, open the store. Both configs outlive the volume.
+ * Lock, read the header and what .tdefs/state remembers, check the header
+ * against the pin, open the store. Asks no vault: the volume has no key yet.
+ * Both configs outlive the volume.
  */
 int volume_open(const struct config *config, const struct volume_config *vc,
 		const struct volume_options *options, struct volume **ret_volume,
 		struct errmsg *reterr) WARN_UNUSED;
+
+/*
+ * Start to guard the volume: unwrap the DEK, then probe. Wait for the outcome
+ * by guard_runner_wait(volume_guard(v)).
+ */
+int volume_start(struct volume *v, struct errmsg *reterr) WARN_UNUSED;
+struct guard_runner *volume_guard(struct volume *v); /* NULL before volume_start() */
+struct gate *volume_gate(struct volume *v);
+
+/*
+ * How whoever serves the volume drops the cached pages of a node, writing dirty
+ * ones first. Called from the guard's threads, with no lock held; may block.
+ */
+struct volume_cache {
+	void (*drop)(void *arg, uint64_t node);
+	void *arg;
+};
+/* `cache` stays until volume_stop(). */
+void volume_set_cache(struct volume *v, const struct volume_cache *cache);
+
+/* End the guard's threads; after that nothing is asked of a vault or of the cache. */
+void volume_stop(struct volume *v);
 
 /* Everything durable, keys wiped, lock released. An error: something may not be on disk. */
 int volume_close(struct volume *v) WARN_UNUSED;

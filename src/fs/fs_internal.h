@@ -17,6 +17,8 @@ struct fs {
 	struct store *store;
 	const struct settings *settings;
 	struct fuse_session *session;
+	struct gate *gate;
+	struct volume_cache cache;
 	bool failed; /* fs_serve() ended by an error of ours */
 };
 
@@ -32,6 +34,9 @@ static inline struct store *store_of(fuse_req_t req)
 
 /* Room of the request thread that calls (session.c). */
 struct file_room fs_room(void);
+
+/* May this request be served now? 0, or what to answer. */
+int fs_gate(fuse_req_t req, enum gate_request request);
 
 /* Each replies once. `r` is 0 or a negative errno. */
 void fs_reply_status(fuse_req_t req, int r);

@@ -23,6 +23,14 @@ static struct timespec time_to_set(int to_set, int set, int now, struct timespec
 	return (struct timespec){ .tv_nsec = UTIME_OMIT };
 }
 
+/* Times alone may be the kernel's, of writes that it cached (DESIGN.md, durability). */
+static int may_change(fuse_req_t req, int others)
+{
+	bool pushed = !others && fs_of(req)->settings->cache == CACHE_WRITEBACK;
+
+	return pushed ? 0 : fs_gate(req, GATE_CHANGE);
+}
+
 void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		struct fuse_file_info *fi)
 {
@@ -45,9 +53,11 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	};
 	struct fuse_session *session = fs_of(req)->session;
 	struct stat st;
-	int r = store_setattr(store_of(req), ino, &change, &st);
+	int r = may_change(req, to_set & ~times);
 
 	(void)fi;
+	if (r == 0)
+		r = store_setattr(store_of(req), ino, &change, &st);
 	fs_reply_attr(req, r, &st);
 	/* A truncate that failed half-way may have left another size than the kernel remembers. */
 	if (r < 0 && change.size_set)

@@ -11,10 +11,12 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	struct fs_caller c;
 	struct entry e;
 	uint64_t handle = 0;
-	int r;
+	int r = fs_gate(req, GATE_CHANGE);
 
 	fs_caller_init(&c, req, mode);
-	r = store_create(store_of(req), &c.caller, parent, name, mode, fi->flags, &e, &handle);
+	if (r == 0)
+		r = store_create(store_of(req), &c.caller, parent, name, mode, fi->flags, &e,
+				 &handle);
 	fs_reply_create(req, r, &e, fi, handle);
 }
 
@@ -23,18 +25,21 @@ void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file
 	struct fs_caller c;
 	struct entry e;
 	uint64_t handle = 0;
-	int r;
+	int r = fs_gate(req, GATE_CHANGE);
 
 	fs_caller_init(&c, req, mode);
-	r = store_tmpfile(store_of(req), &c.caller, parent, mode, fi->flags, &e, &handle);
+	if (r == 0)
+		r = store_tmpfile(store_of(req), &c.caller, parent, mode, fi->flags, &e, &handle);
 	fs_reply_create(req, r, &e, fi, handle);
 }
 
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	uint64_t handle = 0;
-	int r = store_open_file(store_of(req), ino, fi->flags, &handle);
+	int r = fs_gate(req, fi->flags & O_TRUNC ? GATE_TRUNCATE : GATE_OPEN);
 
+	if (r == 0)
+		r = store_open_file(store_of(req), ino, fi->flags, &handle);
 	fs_reply_open(req, r, fi, handle);
 }
 
@@ -45,16 +50,39 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fs_reply_status(req, 0);
 }
 
+/* What was shown is in the room, from the block before it on. */
+static void wipe_room(struct file_room room, const uint8_t *data, size_t len)
+{
+	secret_wipe(room.bytes, (size_t)(data - room.bytes) + len);
+}
+
+static void read_and_reply(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off)
+{
+	struct file_room room = fs_room();
+	const uint8_t *data = NULL;
+	ssize_t n = store_read(store_of(req), ino, room, size, (uint64_t)off, &data);
+
+	if (n < 0) {
+		fs_reply_status(req, (int)n);
+		return;
+	}
+	fuse_reply_buf(req, (const char *)data, (size_t)n);
+	if (n > 0)
+		wipe_room(room, data, (size_t)n);
+}
+
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
-	const uint8_t *data = NULL;
-	ssize_t n = store_read(store_of(req), ino, fs_room(), size, (uint64_t)off, &data);
+	struct gate *gate = fs_of(req)->gate; /* the request is gone once it is answered */
+	int r = gate_enter(gate);
 
 	(void)fi;
-	if (n < 0)
-		fs_reply_status(req, (int)n);
-	else
-		fuse_reply_buf(req, (const char *)data, (size_t)n);
+	if (r < 0) {
+		fs_reply_status(req, r);
+		return;
+	}
+	read_and_reply(req, ino, size, off);
+	gate_leave(gate);
 }
 
 /*
@@ -71,9 +99,14 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 	      struct fuse_file_info *fi)
 {
 	struct store *s = store_of(req);
-	ssize_t n = store_write(s, ino, fs_room(), (const uint8_t *)buf, size, (uint64_t)off);
-	int r = 0;
+	int r = fs_gate(req, fi->writepage ? GATE_PUSH : GATE_WRITE);
+	ssize_t n = r;
 
+	if (r == 0)
+		n = store_write(s, ino, fs_room(), (const uint8_t *)buf, size, (uint64_t)off);
+	/* The writer has gone on; for others than the kernel's own next fsync, too. */
+	if (fi->writepage && (r < 0 || n == -ENOKEY))
+		store_latch(s, ino, (int)n);
 	if (n >= 0 && must_sync(fi))
 		r = store_sync(s, ino, (fi->flags & O_SYNC) != O_SYNC);
 	if (n < 0 || r < 0)
@@ -91,9 +124,12 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
 		  struct fuse_file_info *fi)
 {
+	int r = fs_gate(req, GATE_CHANGE);
+
 	(void)fi;
-	fs_reply_status(req,
-			store_allocate(store_of(req), ino, mode, (uint64_t)off, (uint64_t)len));
+	if (r == 0)
+		r = store_allocate(store_of(req), ino, mode, (uint64_t)off, (uint64_t)len);
+	fs_reply_status(req, r);
 }
 
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)

@@ -27,10 +27,11 @@ void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
 	struct fs_caller c;
 	struct entry e;
-	int r;
+	int r = fs_gate(req, GATE_CHANGE);
 
 	fs_caller_init(&c, req, mode);
-	r = store_mkdir(store_of(req), &c.caller, parent, name, mode, &e);
+	if (r == 0)
+		r = store_mkdir(store_of(req), &c.caller, parent, name, mode, &e);
 	fs_reply_entry(req, r, &e);
 }
 
@@ -38,11 +39,12 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 {
 	struct fs_caller c;
 	struct entry e;
-	int r;
+	int r = fs_gate(req, GATE_CHANGE);
 
 	(void)rdev; /* device nodes are refused */
 	fs_caller_init(&c, req, mode);
-	r = store_mknod(store_of(req), &c.caller, parent, name, mode, &e);
+	if (r == 0)
+		r = store_mknod(store_of(req), &c.caller, parent, name, mode, &e);
 	fs_reply_entry(req, r, &e);
 }
 
@@ -50,34 +52,44 @@ void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const cha
 {
 	struct fs_caller c;
 	struct entry e;
-	int r;
+	int r = fs_gate(req, GATE_CHANGE);
 
 	fs_caller_init(&c, req, 0);
-	r = store_symlink(store_of(req), &c.caller, target, parent, name, &e);
+	if (r == 0)
+		r = store_symlink(store_of(req), &c.caller, target, parent, name, &e);
 	fs_reply_entry(req, r, &e);
 }
 
 void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
 {
 	struct entry e;
-	int r = store_link(store_of(req), ino, parent, name, &e);
+	int r = fs_gate(req, GATE_CHANGE);
 
+	if (r == 0)
+		r = store_link(store_of(req), ino, parent, name, &e);
 	fs_reply_entry(req, r, &e);
 }
 
 void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	fs_reply_status(req, store_unlink(store_of(req), parent, name));
+	int r = fs_gate(req, GATE_DELETE);
+
+	fs_reply_status(req, r < 0 ? r : store_unlink(store_of(req), parent, name));
 }
 
 void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	fs_reply_status(req, store_rmdir(store_of(req), parent, name));
+	int r = fs_gate(req, GATE_DELETE);
+
+	fs_reply_status(req, r < 0 ? r : store_rmdir(store_of(req), parent, name));
 }
 
 void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
 	       const char *new_name, unsigned int flags)
 {
-	fs_reply_status(req,
-			store_rename(store_of(req), parent, name, new_parent, new_name, flags));
+	int r = fs_gate(req, GATE_CHANGE);
+
+	if (r == 0)
+		r = store_rename(store_of(req), parent, name, new_parent, new_name, flags);
+	fs_reply_status(req, r);
 }

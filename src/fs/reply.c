@@ -19,8 +19,22 @@ static void note_failed(int r, const char *what)
 		log_warning("reply to the kernel failed (%s): %s", what, errno_text(r));
 }
 
+int fs_gate(fuse_req_t req, enum gate_request request)
+{
+	return gate_check(fs_of(req)->gate, request, fuse_req_ctx(req)->uid);
+}
+
+/* A key that was wiped in the middle of a request: answer as the gate does by now. */
+static int as_the_gate_says(fuse_req_t req, int r)
+{
+	int now = r == -ENOKEY ? fs_gate(req, GATE_READ) : r;
+
+	return now < 0 ? now : r;
+}
+
 void fs_reply_status(fuse_req_t req, int r)
 {
+	r = as_the_gate_says(req, r);
 	note_failed(fuse_reply_err(req, -r), "status");
 }
 

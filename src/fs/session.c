@@ -93,6 +93,8 @@ static enum served serve_one(struct pool *pool, struct fuse_buf *buf)
 		return SESSION_OVER;
 	}
 	fuse_session_process_buf(pool->session, buf);
+	/* A request may have brought plaintext. An idle thread's buffer cannot be wiped by others. */
+	explicit_bzero(buf->mem, (size_t)r);
 	return fuse_session_exited(pool->session) ? SESSION_OVER : SERVED;
 }
 
@@ -248,6 +250,17 @@ static struct fuse_session *new_session(struct fs *fs, const struct volume_confi
 	return session;
 }
 
+/* It may know nothing of the node any more, or be gone itself: then nothing is cached. */
+static void drop_pages(void *arg, uint64_t node)
+{
+	const struct fs *fs = arg;
+	int r = fuse_lowlevel_notify_inval_inode(fs->session, node, 0, 0);
+
+	if (r < 0 && r != -ENOENT && r != -ENOTCONN && r != -ENODEV)
+		log_warning("volume %s: cannot drop cached pages: %s",
+			    volume_config(fs->options.volume)->name, errno_text(r));
+}
+
 int fs_mount(const struct fs_options *options, struct fs **ret_fs, struct errmsg *reterr)
 {
 	const struct volume_config *vc = volume_config(options->volume);
@@ -258,6 +271,8 @@ int fs_mount(const struct fs_options *options, struct fs **ret_fs, struct errmsg
 	fs->options = *options;
 	fs->store = volume_store(options->volume);
 	fs->settings = &vc->settings;
+	fs->gate = volume_gate(options->volume);
+	fs->cache = (struct volume_cache){ drop_pages, fs };
 	fuse_set_log_func(log_library);
 	fs->session = new_session(fs, vc);
 	if (!fs->session || fuse_session_mount(fs->session, vc->mount) != 0) {
@@ -266,6 +281,7 @@ int fs_mount(const struct fs_options *options, struct fs **ret_fs, struct errmsg
 		free(fs);
 		return mount_failed(vc, reterr);
 	}
+	volume_set_cache(options->volume, &fs->cache);
 	*ret_fs = fs;
 	return 0;
 }
@@ -282,6 +298,11 @@ void fs_free(struct fs *fs)
 		fuse_session_unmount(fs->session);
 	fuse_session_destroy(fs->session);
 	free(fs);
+}
+
+int fs_device(const struct fs *fs)
+{
+	return fuse_session_fd(fs->session);
 }
 
 const char *fs_library_version(void)

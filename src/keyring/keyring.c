@@ -94,35 +94,42 @@ int keyring_create(struct vault *vault, const struct vault_key *key, uint64_t no
 	return 0;
 }
 
+static int check_thumbprint(const struct vault_key *key, const struct key_slot *slot,
+			    const char *volume, struct vault_report *rep)
+{
+	if (constant_time_equal(key->thumbprint, slot->thumbprint, THUMBPRINT_LEN))
+		return 0;
+	rep->verdict = VAULT_BROKEN;
+	errmsg_next(&rep->error, "put the key back that wrapped it: see the thumbprint in "
+				 "tdefsctl header dump");
+	return errmsg_fail(&rep->error, -EKEYREJECTED, EXIT_CODE_FAILED,
+			   "volume %s: wrong protector: %s is not the key that wrapped its DEK",
+			   volume, slot->kid);
+}
+
 /* Before anything is unwrapped: is this slot's key one that was configured? */
 static int check_slot_key(struct vault *vault, const char *kid, const struct key_slot *slot,
-			  const char *volume, struct errmsg *reterr)
+			  const char *volume, unsigned timeout_ms, struct vault_report *rep)
 {
-	struct vault_report rep = { 0 };
+	struct errmsg *err = &rep->error;
 	struct vault_key key;
 
+	rep->verdict = VAULT_BROKEN;
 	if (slot->wrap_algorithm != WRAP_RSA_OAEP_256 && slot->wrap_algorithm != WRAP_RSA_OAEP) {
-		errmsg_next(reterr, "use the version of tdefs that wrote the header");
-		return errmsg_fail(reterr, -EPROTONOSUPPORT, EXIT_CODE_FAILED,
+		errmsg_next(err, "use the version of tdefs that wrote the header");
+		return errmsg_fail(err, -EPROTONOSUPPORT, EXIT_CODE_FAILED,
 				   "volume %s: unknown wrap algorithm %u in its key slot", volume,
 				   slot->wrap_algorithm);
 	}
 	if (!protector_covers(kid, slot->kid)) {
-		errmsg_next(reterr, "set \"protector = %s\" for this volume", slot->kid);
-		return errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_FAILED,
+		errmsg_next(err, "set \"protector = %s\" for this volume", slot->kid);
+		return errmsg_fail(err, -EKEYREJECTED, EXIT_CODE_FAILED,
 				   "volume %s: its DEK is wrapped by %s, but the protector is %s",
 				   volume, slot->kid, kid);
 	}
-	if (vault->ops->get(vault, slot->kid, VAULT_COMMAND_TIMEOUT_MS, &key, &rep) !=
-	    VAULT_GRANTED)
-		return protector_failed(&rep, reterr);
-	if (constant_time_equal(key.thumbprint, slot->thumbprint, THUMBPRINT_LEN))
-		return 0;
-	errmsg_next(reterr, "put the key back that wrapped it: see the thumbprint in "
-			    "tdefsctl header dump");
-	return errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_FAILED,
-			   "volume %s: wrong protector: %s is not the key that wrapped its DEK",
-			   volume, slot->kid);
+	if (vault->ops->get(vault, slot->kid, timeout_ms, &key, rep) != VAULT_GRANTED)
+		return protector_failed(rep, NULL);
+	return check_thumbprint(&key, slot, volume, rep);
 }
 
 static int check_dek(const struct volume_header *header, const struct key_slot *slot,
@@ -147,25 +154,82 @@ static int check_dek(const struct volume_header *header, const struct key_slot *
 			   "volume %s: its header was tampered with: the HMAC is wrong", volume);
 }
 
+static struct vault_wrapped wrapped_of(const struct key_slot *slot, const uint8_t *bytes,
+				       size_t len)
+{
+	struct vault_wrapped w = { .algorithm = (enum wrap_algorithm)slot->wrap_algorithm,
+				   .len = len };
+
+	memcpy(w.bytes, bytes, len);
+	(void)snprintf(w.kid, sizeof(w.kid), "%s", slot->kid);
+	return w;
+}
+
 int keyring_unlock(struct vault *vault, const char *kid, const struct volume_header *header,
-		   const char *volume, struct secret **ret_dek, struct errmsg *reterr)
+		   const char *volume, unsigned timeout_ms, struct secret **ret_dek,
+		   struct vault_report *ret_report)
 {
 	const struct key_slot *slot = volume_header_active_slot(header);
+	const struct vault_wrapped wrapped =
+		wrapped_of(slot, slot->wrapped_dek, slot->wrapped_dek_len);
 	CLEANUP_SECRET struct secret *dek = NULL;
-	struct vault_wrapped wrapped = { .algorithm = (enum wrap_algorithm)slot->wrap_algorithm,
-					 .len = slot->wrapped_dek_len };
-	struct vault_report rep = { 0 };
-	int r = check_slot_key(vault, kid, slot, volume, reterr);
+	int r;
 
+	*ret_report = (struct vault_report){ 0 };
+	r = check_slot_key(vault, kid, slot, volume, timeout_ms, ret_report);
 	if (r < 0)
 		return r;
-	memcpy(wrapped.bytes, slot->wrapped_dek, slot->wrapped_dek_len);
-	(void)snprintf(wrapped.kid, sizeof(wrapped.kid), "%s", slot->kid);
-	if (vault->ops->unwrap(vault, &wrapped, VAULT_COMMAND_TIMEOUT_MS, &dek, &rep) !=
-	    VAULT_GRANTED)
-		return protector_failed(&rep, reterr);
-	r = check_dek(header, slot, dek, volume, reterr);
+	if (vault->ops->unwrap(vault, &wrapped, timeout_ms, &dek, ret_report) != VAULT_GRANTED)
+		return protector_failed(ret_report, NULL);
+	r = check_dek(header, slot, dek, volume, &ret_report->error);
 	if (r == 0)
 		*ret_dek = TAKE_PTR(dek);
+	else
+		ret_report->verdict = VAULT_BROKEN;
 	return r;
+}
+
+static bool is_canary(const struct key_slot *slot, const struct secret *canary)
+{
+	uint8_t hash[32];
+
+	return secret_len(canary) == CANARY_LEN &&
+	       sha256(secret_view(canary), CANARY_LEN, hash) == 0 &&
+	       constant_time_equal(hash, slot->canary_hash, sizeof(hash));
+}
+
+static void not_the_canary(const struct key_slot *slot, struct vault_report *rep)
+{
+	rep->verdict = VAULT_BROKEN;
+	errmsg_next(&rep->error, "check the vault: it gives back another value than was wrapped");
+	(void)errmsg_fail(&rep->error, -EKEYREJECTED, EXIT_CODE_FAILED,
+			  "protector %s: its canary is not what was wrapped", slot->kid);
+}
+
+static unsigned time_left(const struct clock *clock, uint64_t until_ms)
+{
+	uint64_t now = clock->boot_ms();
+
+	return now < until_ms ? (unsigned)(until_ms - now) : 1;
+}
+
+enum vault_verdict keyring_probe(struct vault *vault, const struct key_slot *slot,
+				 const char *volume, const struct clock *clock, unsigned timeout_ms,
+				 struct vault_report *ret_report)
+{
+	const struct vault_wrapped wrapped =
+		wrapped_of(slot, slot->wrapped_canary, slot->wrapped_canary_len);
+	const uint64_t until_ms = clock->boot_ms() + timeout_ms;
+	CLEANUP_SECRET struct secret *canary = NULL;
+	struct vault_key key;
+
+	*ret_report = (struct vault_report){ 0 };
+	if (vault->ops->unwrap(vault, &wrapped, timeout_ms, &canary, ret_report) != VAULT_GRANTED)
+		return ret_report->verdict;
+	if (!is_canary(slot, canary))
+		not_the_canary(slot, ret_report);
+	else if (vault->ops->get(vault, slot->kid, time_left(clock, until_ms), &key, ret_report) ==
+		 VAULT_GRANTED)
+		IGNORE_RESULT(check_thumbprint(&key, slot, volume, ret_report), "in the report");
+	return ret_report->verdict;
 }

@@ -8,22 +8,12 @@
 
 #include "tdefs/log.h"
 #include "tdefs/protector.h"
-
-struct volume {
-	const struct config *config;
-	const struct volume_config *vc;
-	const struct sysio *sys;
-	struct backing backing;
-	int lock_fd;
-	struct volume_header header;
-	struct secret *dek;
-	struct counters counters;
-	struct store *store;
-};
+#include "volume_internal.h"
 
 static void volume_free(struct volume *v)
 {
-	secret_free(v->dek);
+	file_keys_free(v->keys);
+	vault_close(v->vault);
 	backing_close(&v->backing);
 	if (v->lock_fd >= 0)
 		close(v->lock_fd);
@@ -74,117 +64,50 @@ static int check_formatted(const struct volume *v, struct errmsg *reterr)
 			   v->vc->name, v->vc->backing);
 }
 
-/* What this host expects, and whether it knows: 0, -ENOENT: never seen, or why it cannot be read. */
-struct expectation {
-	struct pin pin;
-	int read;
-};
-
-static int check_pin(const struct volume *v, const struct expectation *e, struct errmsg *reterr)
-{
-	const char *name = v->vc->name, *dir = v->config->state_dir;
-
-	if (e->read == 0)
-		return pin_check(&e->pin, &v->header, name, reterr);
-	if (e->read == -ENOENT) {
-		errmsg_next(reterr, "if you moved or restored it to this host, mount once with "
-				    "--accept-header");
-		return errmsg_fail(reterr, e->read, EXIT_CODE_FAILED,
-				   "volume %s: no pin in %s: this host never saw this volume", name,
-				   dir);
-	}
-	errmsg_next(reterr, "restore %s/%s.pin, or mount once with --accept-header", dir, name);
-	return errmsg_fail(reterr, e->read, EXIT_CODE_FAILED, "volume %s: cannot read its pin: %s",
-			   name, errno_text(e->read));
-}
-
-/* Remember the header that was just authenticated. */
-static int update_pin(const struct volume *v, const struct expectation *e, struct errmsg *reterr)
-{
-	struct pin now = pin_of_header(&v->header);
-	int r;
-
-	if (e->read == 0 && memcmp(e->pin.uuid, now.uuid, 16) == 0 &&
-	    memcmp(e->pin.dek_id, now.dek_id, 16) == 0 && e->pin.sequence == now.sequence)
-		return 0;
-	r = pin_write(v->sys, v->config->state_dir, v->vc->name, &now);
-	if (r == 0)
-		return 0;
-	errmsg_next(reterr, "make %s writable", v->config->state_dir);
-	return errmsg_fail(reterr, r, EXIT_CODE_FAILED, "volume %s: cannot write its pin: %s",
-			   v->vc->name, errno_text(r));
-}
-
-/* A lost copy is made good now, while there is one to make it from. */
-static void repair_header(const struct volume *v, const struct header_found *found)
-{
-	int r;
-
-	if (!header_needs_repair(found))
-		return;
-	r = header_write(v->sys, v->backing.header_fd, &v->header);
-	log_warning("volume %s: event=header_copy_bad header=%s header.bak=%s: %s%s", v->vc->name,
-		    header_copy_state_text(found->state[0]),
-		    header_copy_state_text(found->state[1]),
-		    r < 0 ? "the other serves, but it could not be rewritten: "
-			  : "rewritten from the other",
-		    r < 0 ? errno_text(r) : "");
-}
-
-static int unlock(struct volume *v, struct errmsg *reterr)
-{
-	CLEANUP_VAULT struct vault *vault = NULL;
-	const struct settings *settings = &v->vc->settings;
-	const char *kid = settings->protector;
-	int r = vault_open(kid, settings, &clock_kernel, &vault, reterr);
-
-	return r < 0 ? r : keyring_unlock(vault, kid, &v->header, v->vc->name, &v->dek, reterr);
-}
-
-static int open_keys(struct volume *v, bool accept_header, struct errmsg *reterr)
-{
-	CLEANUP_FREE struct header_found *found = calloc(1, sizeof(*found));
-	struct expectation e;
-	int r;
-
-	if (!found)
-		return errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
-	r = header_read(v->sys, v->backing.header_fd, v->vc->name, found, reterr);
-	if (r < 0)
-		return r;
-	v->header = found->header;
-	e.read = pin_read(v->sys, v->config->state_dir, v->vc->name, &e.pin);
-	r = accept_header ? 0 : check_pin(v, &e, reterr);
-	if (r == 0)
-		r = unlock(v, reterr);
-	if (r == 0)
-		r = update_pin(v, &e, reterr);
-	if (r == 0)
-		repair_header(v, found);
-	return r;
-}
-
 static int open_store(struct volume *v, struct errmsg *reterr)
 {
 	struct store_options o = {
 		.files = { .sys = v->sys,
-			   .dek = v->dek,
+			   .keys = v->keys,
 			   .counters = &v->counters,
 			   .event = log_event,
 			   .event_arg = v },
 		.root_fd = v->backing.root_fd,
 		.hide_lost_found = v->backing.is_mount_root,
+		.highest_node = v->highest_node,
 	};
 	int r;
 
-	memcpy(o.files.key_domain_id, v->header.key_domain_id, 16);
-	memcpy(o.files.dek_id, volume_header_active_slot(&v->header)->dek_id, DEK_ID_LEN);
+	memcpy(o.files.key_domain_id, v->found.header.key_domain_id, 16);
+	memcpy(o.files.dek_id, volume_slot(v)->dek_id, DEK_ID_LEN);
 	r = store_open(&o, &v->store);
 	if (r == 0)
 		return 0;
 	errmsg_next(reterr, "look at the backing file system: it must give file handles "
 			    "(name_to_handle_at(2)), and /proc must be mounted");
 	return errmsg_fail(reterr, r, EXIT_CODE_FAILED, "volume %s: cannot open its files: %s",
+			   v->vc->name, errno_text(r));
+}
+
+/*
+ * What a restart must not undo. A record that cannot be read may have said
+ * "locked": it counts as that.
+ */
+static int read_record(struct volume *v, struct errmsg *reterr)
+{
+	int r = guard_record_read(v->sys, v->backing.header_fd, &v->remembered);
+
+	if (r == 0 || r == -ENOENT)
+		return 0;
+	if (r == -EBADMSG) {
+		log_error("volume %s: event=state_damaged: .tdefs/state is damaged: the volume "
+			  "counts as locked until tdefsctl resume",
+			  v->vc->name);
+		v->remembered = (struct guard_record){ .locked = true };
+		return 0;
+	}
+	errmsg_next(reterr, "look at the backing file system and the kernel's log");
+	return errmsg_fail(reterr, r, EXIT_CODE_FAILED, "volume %s: cannot read .tdefs/state: %s",
 			   v->vc->name, errno_text(r));
 }
 
@@ -200,7 +123,12 @@ static int open_all(struct volume *v, bool accept_header, struct errmsg *reterr)
 	if (r == 0)
 		r = backing_lock(&v->backing, v->vc->name, &v->lock_fd, reterr);
 	if (r == 0)
-		r = open_keys(v, accept_header, reterr);
+		r = volume_read_header(v, accept_header, reterr);
+	if (r == 0)
+		r = read_record(v, reterr);
+	if (r == 0)
+		r = vault_open(v->vc->settings.protector, &v->vc->settings, &clock_kernel,
+			       &v->vault, reterr);
 	return r < 0 ? r : open_store(v, reterr);
 }
 
@@ -216,9 +144,14 @@ int volume_open(const struct config *config, const struct volume_config *vc,
 	v->config = config;
 	v->vc = vc;
 	v->sys = options->sys;
+	v->highest_node = options->highest_node;
 	v->backing = BACKING_NONE;
 	v->lock_fd = -1;
-	r = open_all(v, options->accept_header, reterr);
+	v->gate.delete_by_all = vc->settings.inaccessible_delete == DELETE_BY_ALL;
+	v->keys = file_keys_new();
+	r = v->keys ? 0 : errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
+	if (r == 0)
+		r = open_all(v, options->accept_header, reterr);
 	if (r < 0) {
 		volume_free(v);
 		return r;
@@ -229,8 +162,10 @@ int volume_open(const struct config *config, const struct volume_config *vc,
 
 int volume_close(struct volume *v)
 {
-	int r = store_close(v->store);
+	int r;
 
+	volume_stop(v);
+	r = store_close(v->store);
 	volume_free(v);
 	return r;
 }
@@ -247,7 +182,46 @@ const struct volume_config *volume_config(const struct volume *v)
 
 const struct volume_header *volume_header(const struct volume *v)
 {
-	return &v->header;
+	return &v->found.header;
+}
+
+struct gate *volume_gate(struct volume *v)
+{
+	return &v->gate;
+}
+
+int volume_start(struct volume *v, struct errmsg *reterr)
+{
+	struct guard_view view;
+	int r = guard_runner_new(&v->vc->settings.guard, &clock_kernel, &volume_guard_ops, v,
+				 &v->remembered, &v->runner);
+
+	if (r == 0) {
+		guard_runner_view(v->runner, &view);
+		gate_move(&v->gate, &view.guard); /* closed, until the guard opens it */
+		r = guard_runner_start(v->runner);
+	}
+	if (r == 0)
+		return 0;
+	errmsg_next(reterr, "free memory or raise the limit of threads, then try again");
+	return errmsg_fail(reterr, r, EXIT_CODE_FAILED, "volume %s: cannot start its guard: %s",
+			   v->vc->name, errno_text(r));
+}
+
+void volume_stop(struct volume *v)
+{
+	guard_runner_free(v->runner);
+	v->runner = NULL;
+}
+
+struct guard_runner *volume_guard(struct volume *v)
+{
+	return v->runner;
+}
+
+void volume_set_cache(struct volume *v, const struct volume_cache *cache)
+{
+	atomic_store(&v->cache, cache);
 }
 
 const struct counters *volume_counters(const struct volume *v)
@@ -272,6 +246,7 @@ int volume_dek(const struct config *config, const struct volume_header *header, 
 	const char *kid = volume_header_active_slot(header)->kid;
 	const struct settings *settings = settings_of_kid(config, kid);
 	CLEANUP_VAULT struct vault *vault = NULL;
+	struct vault_report report = { 0 };
 	int r;
 
 	if (!settings) {
@@ -281,6 +256,11 @@ int volume_dek(const struct config *config, const struct volume_header *header, 
 				   kid);
 	}
 	r = vault_open(kid, settings, &clock_kernel, &vault, reterr);
-	return r < 0 ? r
-		     : keyring_unlock(vault, settings->protector, header, volume, ret_dek, reterr);
+	if (r < 0)
+		return r;
+	r = keyring_unlock(vault, settings->protector, header, volume, VAULT_COMMAND_TIMEOUT_MS,
+			   ret_dek, &report);
+	if (r < 0)
+		*reterr = report.error;
+	return r;
 }

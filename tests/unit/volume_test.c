@@ -20,6 +20,7 @@
 #include "../support/temporary.h"
 #include "tdefs/control.h"
 #include "tdefs/log.h"
+#include "tdefs/protector.h"
 #include "tdefs/volume.h"
 
 static char dir[TEMPORARY_PATH_MAX];
@@ -85,13 +86,30 @@ static int open_volume(bool accept, struct volume **ret)
 	return volume_open(config, vc, &o, ret, &err);
 }
 
+/* Let the guard ask for the key, as a mount does: 0, or what the protector's answer means. */
+static int get_key(struct volume *v)
+{
+	struct guard_view view;
+	enum guard_state state;
+
+	assert_int_equal(volume_start(v, &err), 0);
+	state = guard_runner_wait(volume_guard(v), 60000);
+	guard_runner_view(volume_guard(v), &view);
+	if (state == GUARD_ONLINE)
+		return 0;
+	err = view.report.error;
+	return protector_failed(&view.report, NULL);
+}
+
 static int try_open(bool accept)
 {
 	struct volume *v = NULL;
 	int r = open_volume(accept, &v);
 
-	if (r == 0)
-		assert_int_equal(volume_close(v), 0);
+	if (r < 0)
+		return r;
+	r = get_key(v);
+	assert_int_equal(volume_close(v), 0);
 	return r;
 }
 
@@ -359,6 +377,7 @@ static void open_context(struct volume **v)
 {
 	assert_int_equal(format(&sysio_kernel), 0);
 	assert_int_equal(open_volume(false, v), 0);
+	assert_int_equal(get_key(*v), 0);
 	context = (struct control_context){ .volume = *v, .libfuse = "3", .mounted_at = 5 };
 }
 

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the guard's decisions do to a volume (guard_runner.h says on which thread). */
+#include <errno.h>
+#include <time.h>
+
+#include "tdefs/log.h"
+#include "volume_internal.h"
+
+/* Requests that already decrypted are answered within microseconds; others cannot any more. */
+#define READERS_WAIT_MS 1000u
+
+static struct guard_probe probe(void *arg, struct vault_report *ret_report)
+{
+	return (struct guard_probe){ .verdict = volume_probe(arg, ret_report) };
+}
+
+static struct guard_probe unlock(void *arg, struct vault_report *ret_report)
+{
+	return (struct guard_probe){ .verdict = volume_unlock(arg, ret_report) };
+}
+
+static void drop(const struct volume *v, uint64_t node)
+{
+	const struct volume_cache *cache = atomic_load(&v->cache);
+
+	if (cache)
+		cache->drop(cache->arg, node);
+}
+
+static void drain_node(void *arg, uint64_t node)
+{
+	struct volume *v = arg;
+
+	drop(v, node); /* the kernel writes its dirty pages first */
+	store_secure(v->store, node);
+}
+
+static void drop_node(void *arg, uint64_t node)
+{
+	drop(arg, node);
+}
+
+/* What was refused is on no disk: whoever reads must not find it any more. */
+static void drop_refused(void *arg, uint64_t node)
+{
+	struct volume *v = arg;
+
+	if (store_is_latched(v->store, node))
+		drop(v, node);
+}
+
+static void visit_failed(const struct volume *v, int r)
+{
+	if (r < 0)
+		log_error("volume %s: cannot go through its files: %s", v->vc->name, errno_text(r));
+}
+
+/* Read-only keeps what is cached, but for files that may be dirty in mappings. */
+static void drain(void *arg, enum guard_state target)
+{
+	struct volume *v = arg;
+
+	visit_failed(v, store_visit(v->store, target == GUARD_READ_ONLY, drain_node, v));
+}
+
+/* Whoever entered before the gate moved may still put a page into the cache. */
+static bool wait_for_readers(const struct volume *v)
+{
+	static const struct timespec pause = { .tv_nsec = 1000000 };
+
+	for (unsigned i = 0; i < READERS_WAIT_MS; i++) {
+		if (atomic_load(&v->gate.readers) == 0)
+			return true;
+		nanosleep(&pause, NULL);
+	}
+	return false; /* they hang with the disk; the next purge looks again */
+}
+
+static bool purge(void *arg, enum guard_state state)
+{
+	struct volume *v = arg;
+	bool all = state == GUARD_INACCESSIBLE;
+	bool alone = !all || wait_for_readers(v);
+	int r = store_visit(v->store, false, all ? drop_node : drop_refused, v);
+
+	visit_failed(v, r);
+	return alone && r == 0;
+}
+
+static int persist(void *arg, const struct guard_record *record)
+{
+	const struct volume *v = arg;
+	int r = guard_record_write(v->sys, v->backing.header_fd, record);
+
+	if (r < 0)
+		log_error("volume %s: event=state_not_kept: cannot write .tdefs/state: %s; a "
+			  "restart may forget what happened",
+			  v->vc->name, errno_text(r));
+	return r;
+}
+
+static void gate(void *arg, const struct guard *guard)
+{
+	struct volume *v = arg;
+
+	gate_move(&v->gate, guard);
+}
+
+static void wipe(void *arg)
+{
+	const struct volume *v = arg;
+
+	file_keys_wipe(v->keys);
+}
+
+static void told(void *arg, const struct guard *before, const struct guard *after,
+		 const struct vault_report *report)
+{
+	const struct volume *v = arg;
+	const char *name = v->vc->name;
+	bool trouble = after->silent_ms || after->denials;
+	char reasons[64];
+
+	if (before->state != after->state || before->reasons != after->reasons)
+		log_warning("volume %s: event=state state=%s target=%s reasons=%s", name,
+			    guard_state_name(after->state), guard_state_name(after->target),
+			    guard_reasons_text(after->reasons, reasons, sizeof(reasons)));
+	if (trouble && !before->silent_ms && !before->denials)
+		log_warning("volume %s: event=probe_failed class=%s: %s", name,
+			    vault_verdict_name(report->verdict), report->error.text);
+	if (!trouble && (before->silent_ms || before->denials))
+		log_info("volume %s: event=probe_granted", name);
+}
+
+const struct guard_ops volume_guard_ops = {
+	.probe = probe,
+	.unlock = unlock,
+	.drain = drain,
+	.purge = purge,
+	.persist = persist,
+	.gate = gate,
+	.wipe = wipe,
+	.told = told,
+};

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of a mounted volume share. Private to src/volume. */
+#ifndef TDEFS_VOLUME_INTERNAL_H
+#define TDEFS_VOLUME_INTERNAL_H
+
+#include "tdefs/volume.h"
+
+/* What this host expects, and whether it knows: 0, -ENOENT: never seen, or why it cannot be read. */
+struct expectation {
+	struct pin pin;
+	int read;
+};
+
+struct volume {
+	const struct config *config;
+	const struct volume_config *vc;
+	const struct sysio *sys;
+	struct backing backing;
+	int lock_fd;
+	struct header_found found; /* as it was at open; its header is the volume's */
+	struct expectation expected;
+	struct vault *vault;
+	struct counters counters;
+	struct file_keys *keys;
+	_Atomic uint64_t *highest_node;
+	struct store *store;
+	struct gate gate;
+
+	/* Only the vault's thread sees these (guard_runner.h). */
+	bool header_known; /* authenticated, pinned and repaired */
+
+	struct guard_record remembered;
+	struct guard_runner *runner;
+	_Atomic(const struct volume_cache *) cache; /* NULL: nobody serves it yet */
+};
+
+static inline const struct key_slot *volume_slot(const struct volume *v)
+{
+	return volume_header_active_slot(&v->found.header);
+}
+
+/* Read the header and check it against the pin; needs no key. */
+int volume_read_header(struct volume *v, bool accept_header, struct errmsg *reterr) WARN_UNUSED;
+
+/*
+ * Unwrap the DEK, authenticate the header by it, pin and repair it, and hand
+ * the DEK to the files. The report's verdict is granted when all of that is done.
+ */
+enum vault_verdict volume_unlock(struct volume *v, struct vault_report *ret_report);
+
+/* Is the key still granted? By the canary of the active slot, and its key's own version. */
+enum vault_verdict volume_probe(struct volume *v, struct vault_report *ret_report);
+
+/* What the guard's threads do to the volume; `arg` is the struct volume. */
+extern const struct guard_ops volume_guard_ops;
+
+#endif
