@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The mount daemon's process. What it serves is src/fs's and src/volume's. */
-#include "daemon.h"
+#include "daemon_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,62 +10,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "process.h"
-#include "tdefs/control.h"
-#include "tdefs/fs.h"
 #include "tdefs/log.h"
-#include "tdefs/secret.h"
-#include "tdefs/vault.h"
-#include "tdefs/volume.h"
 
 #define STOP_SIGNAL_THREAD SIGUSR1
 
-struct daemon {
-	const struct mount_request *request;
-	int ready_fd; /* pipe to the waiting parent; -1 in the foreground */
-	char *where;  /* the mount point, resolved */
-	struct volume *volume;
-	struct fs *fs;
-	struct control_context control_context;
-	struct control_server *control;
-	pthread_t signal_thread;
-	atomic_bool ended; /* set before STOP_SIGNAL_THREAD */
-};
-
-static int lock_memory(const struct volume_config *vc, struct errmsg *reterr)
-{
-	secret_lock_memory(vc->settings.lock_memory);
-	if (!vc->settings.lock_memory || mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0)
-		return 0;
-	errmsg_next(reterr, "raise RLIMIT_MEMLOCK; or, where memory cannot be locked and swap is "
-			    "encrypted or off, set lock_memory = no");
-	return errmsg_fail(reterr, -errno, EXIT_CODE_FAILED, "volume %s: cannot lock memory: %s",
-			   vc->name, errno_text(errno));
-}
-
-static int open_log(const struct mount_request *request, struct errmsg *reterr)
-{
-	const char *target = request->volume->settings.log;
-	int r;
-
-	if (!target)
-		target = request->foreground ? "stderr" : "syslog";
-	r = log_open(target);
-	if (r == 0)
-		return 0;
-	errmsg_next(reterr, "correct \"log\", or make its directory");
-	return errmsg_fail(reterr, r, EXIT_CODE_CONFIG, "cannot open log %s: %s", target,
-			   errno_text(r));
-}
-
-/* Tell the parent that waits in daemon_mount(): an exit code, once. */
-static void tell_parent(struct daemon *d, enum exit_code code)
+void daemon_tell_parent(struct daemon *d, enum exit_code code)
 {
 	uint8_t byte = (uint8_t)code;
 
@@ -74,30 +29,6 @@ static void tell_parent(struct daemon *d, enum exit_code code)
 	IGNORE_RESULT(write(d->ready_fd, &byte, 1), "the parent may have been interrupted");
 	close(d->ready_fd);
 	d->ready_fd = -1;
-}
-
-/* Let go of the terminal: whoever waits for our output must see its end. */
-static void detach_output(void)
-{
-	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
-		IGNORE_RESULT(dup2(fd, i), "then the old one stays");
-	close(fd);
-}
-
-static void on_ready(void *arg)
-{
-	struct daemon *d = arg;
-
-	log_info("volume %s: online at %s (tdefs %s, libfuse %s, cache %s)",
-		 d->request->volume->name, d->request->volume->mount, TDEFS_VERSION,
-		 fs_library_version(), cache_mode_name(d->request->volume->settings.cache));
-	if (d->ready_fd >= 0)
-		detach_output();
-	tell_parent(d, EXIT_CODE_DONE);
 }
 
 static void *signal_loop(void *arg)
@@ -116,104 +47,15 @@ static void *signal_loop(void *arg)
 
 		if (signal == STOP_SIGNAL_THREAD) /* somebody else's */
 			continue;
+		if (!atomic_load(&d->mounted)) {
+			guard_runner_cancel(volume_guard(d->volume));
+			continue;
+		}
 		/* Never by force: an engine may be at work. */
 		if (mount_remove(name, d->where, &err) < 0)
 			log_warning("signal %d: %s", signal, err.text);
 	}
 	return NULL;
-}
-
-static int drop_capabilities(struct errmsg *reterr)
-{
-	int r = process_drop_capabilities();
-
-	if (r == 0)
-		return 0;
-	errmsg_next(reterr, "see what restricts this process (seccomp, LSM)");
-	return errmsg_fail(reterr, r, EXIT_CODE_FAILED, "cannot drop capabilities: %s",
-			   errno_text(r));
-}
-
-/* After the fork: secret memory, in which those of the environment are kept, is gone in a child. */
-static int init_vaults(struct errmsg *reterr)
-{
-	int r = vault_init();
-
-	if (r == 0)
-		return 0;
-	errmsg_next(reterr, "check the installation of libcurl");
-	return errmsg_fail(reterr, r, EXIT_CODE_FAILED, "cannot set up libcurl");
-}
-
-static int open_volume(struct daemon *d, struct errmsg *reterr)
-{
-	const struct mount_request *request = d->request;
-	const struct volume_options options = { .sys = &sysio_kernel,
-						.accept_header = request->accept_header };
-	int r = mountpoint_check(request->volume, reterr);
-
-	if (r < 0)
-		return r;
-	d->where = mount_resolve(request->volume->mount);
-	if (!d->where)
-		return errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
-	return volume_open(request->config, request->volume, &options, &d->volume, reterr);
-}
-
-static int start_control(struct daemon *d, struct errmsg *reterr)
-{
-	d->control_context = (struct control_context){ .volume = d->volume,
-						       .libfuse = fs_library_version(),
-						       .mounted_at = (int64_t)time(NULL) };
-	return control_start(&d->control_context, d->request->config->runtime_dir, &d->control,
-			     reterr);
-}
-
-static int mount_fs(struct daemon *d, struct errmsg *reterr)
-{
-	const struct fs_options options = { .volume = d->volume,
-					    .ready = on_ready,
-					    .ready_arg = d };
-	const char *name = d->request->volume->name;
-	int r = loss_forget(d->request->config, name);
-
-	if (r < 0)
-		log_warning("volume %s: cannot remove an old note of a loss: %s", name,
-			    errno_text(r));
-	return fs_mount(&options, &d->fs, reterr);
-}
-
-static int start(struct daemon *d, struct errmsg *reterr)
-{
-	int r = open_log(d->request, reterr);
-
-	if (r == 0)
-		r = drop_capabilities(reterr);
-	if (r == 0)
-		r = lock_memory(d->request->volume, reterr);
-	if (r == 0)
-		r = init_vaults(reterr);
-	if (r == 0)
-		r = open_volume(d, reterr);
-	if (r == 0)
-		r = start_control(d, reterr);
-	return r < 0 ? r : mount_fs(d, reterr);
-}
-
-/* Everything durable and closed, in the reverse order of start(). */
-static int finish(struct daemon *d)
-{
-	const char *name = d->request->volume->name;
-	int r = 0;
-
-	fs_free(d->fs);
-	control_stop(d->control);
-	if (d->volume)
-		r = volume_close(d->volume);
-	free(d->where);
-	if (r < 0)
-		log_error("volume %s: some data could not be written: %s", name, errno_text(r));
-	return r;
 }
 
 /* Nobody reads an exit code of a daemon: tdefs unmount reads this. */
@@ -226,21 +68,31 @@ static void leave_word(const struct daemon *d, int error)
 		log_error("volume %s: cannot leave word of it: %s", name, errno_text(r));
 }
 
-static int serve(struct daemon *d)
+int daemon_start_signals(struct daemon *d)
 {
-	const char *name = d->request->volume->name;
-	int r;
+	int r = -pthread_create(&d->signal_thread, NULL, signal_loop, d);
 
-	if (pthread_create(&d->signal_thread, NULL, signal_loop, d) != 0) {
-		log_error("volume %s: cannot start a thread", name);
-		return -EAGAIN;
-	}
-	r = fs_serve(d->fs);
+	d->signals_served = r == 0;
+	return r;
+}
+
+void daemon_stop_signals(struct daemon *d)
+{
+	if (!d->signals_served)
+		return;
 	atomic_store(&d->ended, true);
 	pthread_kill(d->signal_thread, STOP_SIGNAL_THREAD);
 	pthread_join(d->signal_thread, NULL);
+	d->signals_served = false;
+}
+
+static int serve(struct daemon *d)
+{
+	int r = fs_serve(d->fs);
+
 	if (r < 0)
-		log_error("volume %s: the session ended: %s", name, errno_text(r));
+		log_error("volume %s: the session ended: %s", d->request->volume->name,
+			  errno_text(r));
 	return r;
 }
 
@@ -249,21 +101,41 @@ static int run(struct daemon *d)
 	struct errmsg err = { 0 };
 	int r, closed;
 
-	process_block_signals();
 	process_raise_limits();
-	r = start(d, &err);
+	r = daemon_start(d, &err);
 	if (r < 0) {
-		IGNORE_RESULT(finish(d), "nothing was written yet");
-		tell_parent(d, err.exit_code);
+		IGNORE_RESULT(daemon_finish(d), "nothing was written yet");
+		daemon_tell_parent(d, err.exit_code);
 		text_escape_message(&err);
 		return errmsg_print(&err, "tdefs");
 	}
 	r = serve(d);
-	closed = finish(d);
+	closed = daemon_finish(d);
 	if (closed < 0)
 		leave_word(d, closed);
 	log_info("volume %s: unmounted", d->request->volume->name);
 	return r < 0 || closed < 0 ? EXIT_CODE_FAILED : EXIT_CODE_DONE;
+}
+
+/* The daemon, and this process as its keeper. */
+static int run_kept(struct daemon *d)
+{
+	pid_t daemon;
+
+	process_block_signals();
+	daemon = keeper_fork(&d->keeper);
+	if (daemon == 0)
+		return run(d);
+	if (daemon < 0) {
+		fprintf(stderr, "tdefs: cannot start the daemon: %s\n  next: try again\n",
+			errno_text((int)daemon));
+		return EXIT_CODE_FAILED;
+	}
+	if (d->ready_fd >= 0) {
+		close(d->ready_fd);
+		daemon_detach_output();
+	}
+	return keeper_watch(&d->keeper, daemon);
 }
 
 /* In the parent: what the child says, or what its silence means. */
@@ -314,12 +186,12 @@ static int run_in_background(struct daemon *d)
 	d->ready_fd = fds[1];
 	setsid();
 	IGNORE_RESULT(chdir("/"), "then that directory stays busy");
-	return run(d);
+	return run_kept(d);
 }
 
 int daemon_mount(const struct mount_request *request)
 {
 	struct daemon d = { .request = request, .ready_fd = -1 };
 
-	return request->foreground ? run(&d) : run_in_background(&d);
+	return request->foreground ? run_kept(&d) : run_in_background(&d);
 }

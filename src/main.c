@@ -24,7 +24,8 @@ static const char usage_text[] =
 	"      --accept-header  take a header this host does not know, or knew newer:\n"
 	"                       once after a restore or a move\n"
 	"\n"
-	"exit: 0 done, 1 failed, 2 usage or configuration, 5 not mounted\n";
+	"exit: 0 done, 1 failed, 2 usage or configuration, 5 not mounted,\n"
+	"      6 the vault was not reached in time\n";
 
 struct arguments {
 	const char *config;

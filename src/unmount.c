@@ -4,9 +4,11 @@
 #include <fcntl.h>
 #include <mntent.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/pidfd.h>
 #include <unistd.h>
 
 #include "daemon.h"
@@ -165,6 +167,36 @@ static int check_loss(const struct config *config, const char *name, struct errm
 			   text[0] ? text : "unknown error");
 }
 
+/* Is there a daemon that has not mounted anything yet, for want of an answer of its vault? */
+static bool is_waiting(const struct config *config, const char *name)
+{
+	CLEANUP_JSON json_t *request = json_pack("{s:s}", "command", "status");
+	CLEANUP_JSON json_t *answer = NULL;
+	const char *state;
+
+	if (!request || control_call(config->runtime_dir, name, request, &answer) < 0)
+		return false;
+	state = json_string_value(json_object_get(answer, "state"));
+	return state && (strcmp(state, "waiting") == 0 || strcmp(state, "starting") == 0);
+}
+
+static int end_waiting(const struct config *config, const char *name, struct errmsg *reterr)
+{
+	CLEANUP_FREE char *mount = NULL;
+	CLEANUP_CLOSE int pidfd = -1;
+	int r = control_find_daemon(config->runtime_dir, name, &mount, &pidfd);
+
+	if (r == 0 && pidfd_send_signal(pidfd, SIGTERM, NULL, 0) < 0 && errno != ESRCH)
+		r = -errno;
+	if (r < 0 && r != -ENOENT && r != -ECONNREFUSED) {
+		errmsg_next(reterr, "try again");
+		return errmsg_fail(reterr, r, EXIT_CODE_FAILED,
+				   "volume %s: cannot end its daemon: %s", name, errno_text(r));
+	}
+	wait_for_end(pidfd);
+	return 0;
+}
+
 int daemon_unmount(const struct config *config, const struct volume_config *vc,
 		   struct errmsg *reterr)
 {
@@ -172,6 +204,8 @@ int daemon_unmount(const struct config *config, const struct volume_config *vc,
 	CLEANUP_CLOSE int pidfd = -1;
 	int r = 0;
 
+	if (is_waiting(config, vc->name))
+		return end_waiting(config, vc->name, reterr);
 	if (where && look_at_mount(vc->name, where) == 0)
 		r = find_daemon(config, vc->name, where, &pidfd, reterr);
 	if (r == 0)

@@ -2,62 +2,84 @@
 /* Requests and their answers. Knows no sockets. */
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "tdefs/bytes.h"
-#include "tdefs/control.h"
+#include "status.h"
 
 static json_t *error_answer(const char *text)
 {
 	return json_pack("{s:i, s:s}", "schema", CONTROL_SCHEMA, "error", text);
 }
 
-static json_t *counters_json(const struct counters *c)
-{
-	json_t *object = json_object();
-
-	for (int i = 0; object && i < COUNTER_MAX; i++)
-		if (json_object_set_new(object, counter_names[i],
-					json_integer(
-						(json_int_t)counter_read(c, (enum counter)i)))) {
-			json_decref(object);
-			return NULL;
-		}
-	return object;
-}
-
-static json_t *protector_json(const struct key_slot *slot)
-{
-	char thumbprint[HEX_LEN(32)];
-
-	return json_pack("{s:o, s:s, s:I}", "kid", text_json(slot->kid), "thumbprint",
-			 hex_encode(slot->thumbprint, 32, thumbprint), "slot_created",
-			 (json_int_t)slot->created);
-}
-
 static json_t *answer_status(const struct control_context *context, const json_t *request)
 {
-	const struct volume_config *vc = volume_config(context->volume);
-	const struct volume_header *h = volume_header(context->volume);
-	const struct counters *c = volume_counters(context->volume);
-	char uuid[UUID_TEXT_LEN];
-	struct store_usage usage;
-	uint64_t latched =
-		counter_read(c, COUNTER_ERRORS_LATCHED) - counter_read(c, COUNTER_ERRORS_RELEASED);
-
 	(void)request;
-	store_usage(volume_store(context->volume), &usage);
-	return json_pack("{s:i, s:s, s:s, s:o, s:o, s:s, s:i, s:I, s:s, s:I, s:o, s:s, s:s, "
-			 "s:I, s:I, s:I, s:o}",
-			 "schema", CONTROL_SCHEMA, "name", vc->name, "state", "online", "backing",
-			 text_json(vc->backing), "mount", text_json(vc->mount), "cache",
-			 cache_mode_name(vc->settings.cache), "pid", (int)getpid(), "mounted_at",
-			 (json_int_t)context->mounted_at, "uuid", uuid_format(h->uuid, uuid),
-			 "header_sequence", (json_int_t)h->sequence, "protector",
-			 protector_json(volume_header_active_slot(h)), "version", TDEFS_VERSION,
-			 "libfuse", context->libfuse, "nodes", (json_int_t)usage.nodes,
-			 "open_files", (json_int_t)usage.open_files, "latched_errors",
-			 (json_int_t)latched, "counters", counters_json(c));
+	return control_status(context);
+}
+
+static json_t *done_answer(void)
+{
+	return json_pack("{s:i, s:b}", "schema", CONTROL_SCHEMA, "done", 1);
+}
+
+static json_t *command(const struct control_context *context, const struct guard_event *event)
+{
+	int r = guard_runner_command(volume_guard(context->volume), event);
+
+	if (r == -EAGAIN)
+		return error_answer("another command is at work; try again");
+	return r < 0 ? error_answer(errno_text(r)) : done_answer();
+}
+
+static json_t *answer_lock(const struct control_context *context, const json_t *request)
+{
+	(void)request;
+	return command(context, &(struct guard_event){ .kind = GUARD_LOCK });
+}
+
+static json_t *answer_resume(const struct control_context *context, const json_t *request)
+{
+	(void)request;
+	return command(context, &(struct guard_event){ .kind = GUARD_RESUME });
+}
+
+/* How long, in seconds; 0: not said, or no number. */
+static uint64_t asked_ms(const json_t *request)
+{
+	json_int_t seconds = json_integer_value(json_object_get(request, "seconds"));
+
+	return seconds > 0 && seconds < 100000000 ? (uint64_t)seconds * 1000 : 0;
+}
+
+static json_t *answer_extend(const struct control_context *context, const json_t *request)
+{
+	const struct guard_policy *p = &volume_config(context->volume)->settings.guard;
+	struct guard_event e = { .kind = GUARD_EXTEND, .for_ms = asked_ms(request) };
+
+	if (e.for_ms == 0)
+		return error_answer("extend needs \"seconds\"");
+	if (e.for_ms > p->outage_extend_max_ms)
+		return error_answer(p->outage_extend_max_ms
+					    ? "longer than outage_extend_max allows"
+					    : "outage_extend_max is 0: nothing may be extended");
+	return command(context, &e);
+}
+
+static json_t *answer_drill(const struct control_context *context, const json_t *request)
+{
+	const char *kind = json_string_value(json_object_get(request, "kind"));
+	struct guard_event e = { .kind = GUARD_DRILL_BEGIN, .for_ms = asked_ms(request) };
+
+	if (kind && strcmp(kind, "end") == 0)
+		return command(context, &(struct guard_event){ .kind = GUARD_DRILL_END });
+	if (kind && strcmp(kind, "outage") == 0)
+		e.drill = GUARD_DRILL_OUTAGE;
+	else if (kind && strcmp(kind, "denial") == 0)
+		e.drill = GUARD_DRILL_DENIAL;
+	else
+		return error_answer("drill needs \"kind\": outage, denial or end");
+	if (e.for_ms == 0 || e.for_ms > GUARD_DRILL_MAX_MS)
+		return error_answer("drill needs \"seconds\", 1 to 300");
+	return command(context, &e);
 }
 
 static json_t *answer_recheck(const struct control_context *context, const json_t *request)
@@ -82,8 +104,9 @@ static const struct command {
 	bool anyone;
 	json_t *(*answer)(const struct control_context *context, const json_t *request);
 } commands[] = {
-	{ "status", true, answer_status },
-	{ "recheck", false, answer_recheck },
+	{ "status", true, answer_status },  { "recheck", false, answer_recheck },
+	{ "lock", false, answer_lock },	    { "resume", false, answer_resume },
+	{ "extend", false, answer_extend }, { "drill", false, answer_drill },
 };
 
 static json_t *dispatch(const struct control_context *context, const json_t *request, uid_t uid)

@@ -40,6 +40,8 @@ static void make_volume(void)
 	assert(config_volume(config, "v", &vc, &err) == 0);
 	assert(volume_format(&sysio_kernel, config, vc, 1700000000, &header, &err) == 0);
 	assert(volume_open(config, vc, &options, &volume, &err) == 0);
+	assert(volume_start(volume, &err) == 0);
+	assert(guard_runner_wait(volume_guard(volume), 0) == GUARD_ONLINE);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)

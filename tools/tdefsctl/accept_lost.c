@@ -25,16 +25,11 @@ static int failed(struct call *call, int r, const char *path, const char *what, 
 static bool confirmed(const struct call *call, const char *path)
 {
 	CLEANUP_FREE char *text = text_new(path);
-	int c;
+	CLEANUP_FREE char *question = NULL;
 
-	if (call->yes)
-		return true;
-	if (!isatty(STDIN_FILENO))
-		return false;
-	fprintf(stderr, "Turn %s into zeros? Its data is lost for good. [y/N] ",
-		text ? text : "the file");
-	c = getchar();
-	return c == 'y' || c == 'Y';
+	return asprintf(&question, "Turn %s into zeros? Its data is lost for good.",
+			text ? text : "the file") > 0 &&
+	       call_confirmed(call, question);
 }
 
 static int make_zeros(struct call *call, const struct target *t, const char *path)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "process.h"
 #include "tdefs/crypto.h"
@@ -26,23 +27,29 @@ static const struct verb {
 	{ "verify", 1, 1, verb_verify, "NAME|DIR", "check the header, and that of every file" },
 	{ "accept-lost", 2, 2, verb_accept_lost, "NAME PATH",
 	  "turn a file whose header is lost into zeros" },
+	{ "lock", 1, 1, verb_lock, "NAME", "take the key away; only resume undoes it" },
+	{ "resume", 1, 1, verb_resume, "NAME", "back online after a lock or an old denial" },
+	{ "extend", 1, 1, verb_extend, "NAME --for T", "more time in an outage of the vault" },
+	{ "drill", 1, 1, verb_drill, "NAME --for T", "rehearse a loss: --outage, --denial" },
+	{ "safe-to-restart", 1, 1, verb_safe_to_restart, "NAME", "would it come back online?" },
 };
 
 static void print_usage(void)
 {
 	puts("usage: tdefsctl [--config FILE] [--json] VERB ...\n");
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-		printf("  %-12s%-15s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].what);
+		printf("  %-16s%-15s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].what);
 	puts("\n"
 	     "  -c, --config FILE  default: $" CONFIG_ENVIRONMENT ", then " CONFIG_DEFAULT_PATH "\n"
 	     "  -j, --json         answer as one line of JSON, with a schema number\n"
 	     "      --without-key  verify: check what can be checked without a protector\n"
 	     "      --key-is-backed-up  format: there is a backup of the protector\n"
-	     "      --yes          accept-lost: do not ask\n"
-	     "\n"
+	     "      --yes          accept-lost, drill: do not ask\n"
+	     "      --for T        extend, drill: 30s, 5m, 4h\n"
 	     "A DIR is told from a NAME by its slash.\n"
-	     "exit: 0 done or online, 1 failed, 2 usage or configuration, 5 not mounted;\n"
-	     "      several volumes: the worst");
+	     "exit: 0 done or online, 1 failed, 2 usage or configuration, 3 read-only,\n"
+	     "      4 inaccessible, 5 not mounted, 6 waiting for a vault, 7 refused by policy,\n"
+	     "      8 try again; several volumes: the worst");
 }
 
 int usage_error(struct call *call, const char *what)
@@ -70,6 +77,19 @@ int call_failed(struct call *call)
 	return code;
 }
 
+bool call_confirmed(const struct call *call, const char *question)
+{
+	int c;
+
+	if (call->yes)
+		return true;
+	if (!isatty(STDIN_FILENO))
+		return false;
+	fprintf(stderr, "%s [y/N] ", question);
+	c = getchar();
+	return c == 'y' || c == 'Y';
+}
+
 int print_json(json_t *object, int code)
 {
 	char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
@@ -87,13 +107,16 @@ int print_json(json_t *object, int code)
 /* -1: go on; else the exit code. */
 static int parse_options(int argc, char **argv, struct call *call, const char **config_path)
 {
-	enum { HELP = 256, VERSION, YES, WITHOUT_KEY, KEY_IS_BACKED_UP };
+	enum { HELP = 256, VERSION, YES, WITHOUT_KEY, KEY_IS_BACKED_UP, FOR, OUTAGE, DENIAL };
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "yes", no_argument, NULL, YES },
 		{ "without-key", no_argument, NULL, WITHOUT_KEY },
 		{ "key-is-backed-up", no_argument, NULL, KEY_IS_BACKED_UP },
+		{ "for", required_argument, NULL, FOR },
+		{ "outage", no_argument, NULL, OUTAGE },
+		{ "denial", no_argument, NULL, DENIAL },
 		{ "help", no_argument, NULL, HELP },
 		{ "version", no_argument, NULL, VERSION },
 		{ 0 },
@@ -116,6 +139,16 @@ static int parse_options(int argc, char **argv, struct call *call, const char **
 			break;
 		case KEY_IS_BACKED_UP:
 			call->key_is_backed_up = true;
+			break;
+		case FOR:
+			if (config_duration(optarg, &call->for_ms) < 0 || call->for_ms == 0)
+				return usage_error(call, "--for takes a time such as 30s or 5m");
+			break;
+		case OUTAGE:
+			call->outage = true;
+			break;
+		case DENIAL:
+			call->denial = true;
 			break;
 		case HELP:
 			print_usage();

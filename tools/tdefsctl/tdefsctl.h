@@ -19,6 +19,8 @@ struct call {
 	bool yes;	       /* --yes */
 	bool without_key;      /* --without-key */
 	bool key_is_backed_up; /* --key-is-backed-up */
+	bool outage, denial;   /* --outage, --denial */
+	uint64_t for_ms;       /* --for; 0: not given */
 	struct errmsg err;
 };
 
@@ -29,6 +31,17 @@ int verb_status(struct call *call);
 int verb_header(struct call *call);
 int verb_verify(struct call *call);
 int verb_accept_lost(struct call *call);
+int verb_lock(struct call *call);
+int verb_resume(struct call *call);
+int verb_extend(struct call *call);
+int verb_drill(struct call *call);
+int verb_safe_to_restart(struct call *call);
+
+/* --yes, or yes on the terminal. Without a terminal the answer is no. */
+bool call_confirmed(const struct call *call, const char *question);
+
+/* The exit code that a state's name means. */
+int state_exit_code(const char *state);
 
 /* Print call->err, with --json also as an answer; returns its exit code. */
 int call_failed(struct call *call);

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The parts of the daemon's process. Private to src/daemon*.c. */
+#ifndef TDEFS_DAEMON_INTERNAL_H
+#define TDEFS_DAEMON_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "daemon.h"
+#include "keeper.h"
+#include "tdefs/control.h"
+#include "tdefs/fs.h"
+#include "tdefs/volume.h"
+
+struct daemon {
+	const struct mount_request *request;
+	int ready_fd; /* pipe to the waiting parent; -1 in the foreground */
+	struct keeper keeper;
+	char *where; /* the mount point, resolved */
+	struct volume *volume;
+	struct fs *fs;
+	struct control_context control_context;
+	struct control_server *control;
+	pthread_t signal_thread;
+	bool signals_served;
+	_Atomic bool mounted; /* a signal unmounts; before, it ends the wait for the vault */
+	_Atomic bool ended;   /* set before STOP_SIGNAL_THREAD */
+};
+
+/* Tell the parent that waits in daemon_mount(): an exit code, once. */
+void daemon_tell_parent(struct daemon *d, enum exit_code code);
+
+/* Everything up to the mount, in its order. On error, daemon_finish() undoes what was done. */
+int daemon_start(struct daemon *d, struct errmsg *reterr) WARN_UNUSED;
+/* Everything durable and closed, in the reverse order. An error: something may not be on disk. */
+int daemon_finish(struct daemon *d) WARN_UNUSED;
+
+/* Let go of the terminal: whoever waits for our output must see its end. */
+void daemon_detach_output(void);
+
+/* Serve SIGTERM and SIGINT, until daemon_stop_signals(). */
+int daemon_start_signals(struct daemon *d) WARN_UNUSED;
+void daemon_stop_signals(struct daemon *d);
+
+#endif

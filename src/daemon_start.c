@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The daemon's start, in its order, and its end, in the reverse one. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon_internal.h"
+#include "process.h"
+#include "tdefs/log.h"
+#include "tdefs/secret.h"
+#include "tdefs/vault.h"
+
+#define SAY_WAITING_AFTER_MS 3000u
+
+static int lock_memory(const struct volume_config *vc, struct errmsg *reterr)
+{
+	secret_lock_memory(vc->settings.lock_memory);
+	if (!vc->settings.lock_memory || mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0)
+		return 0;
+	errmsg_next(reterr, "raise RLIMIT_MEMLOCK; or, where memory cannot be locked and swap is "
+			    "encrypted or off, set lock_memory = no");
+	return errmsg_fail(reterr, -errno, EXIT_CODE_FAILED, "volume %s: cannot lock memory: %s",
+			   vc->name, errno_text(errno));
+}
+
+static int open_log(const struct mount_request *request, struct errmsg *reterr)
+{
+	const char *target = request->volume->settings.log;
+	int r;
+
+	if (!target)
+		target = request->foreground ? "stderr" : "syslog";
+	r = log_open(target);
+	if (r == 0)
+		return 0;
+	errmsg_next(reterr, "correct \"log\", or make its directory");
+	return errmsg_fail(reterr, r, EXIT_CODE_CONFIG, "cannot open log %s: %s", target,
+			   errno_text(r));
+}
+
+void daemon_detach_output(void)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
+		IGNORE_RESULT(dup2(fd, i), "then the old one stays");
+	close(fd);
+}
+
+static void on_ready(void *arg)
+{
+	struct daemon *d = arg;
+
+	atomic_store(&d->mounted, true);
+	log_info("volume %s: mounted at %s (tdefs %s, libfuse %s, cache %s)",
+		 d->request->volume->name, d->request->volume->mount, TDEFS_VERSION,
+		 fs_library_version(), cache_mode_name(d->request->volume->settings.cache));
+	if (d->ready_fd >= 0)
+		daemon_detach_output();
+	daemon_tell_parent(d, EXIT_CODE_DONE);
+}
+
+static int drop_capabilities(struct errmsg *reterr)
+{
+	int r = process_drop_capabilities();
+
+	if (r == 0)
+		return 0;
+	errmsg_next(reterr, "see what restricts this process (seccomp, LSM)");
+	return errmsg_fail(reterr, r, EXIT_CODE_FAILED, "cannot drop capabilities: %s",
+			   errno_text(r));
+}
+
+/* After the fork: secret memory, in which those of the environment are kept, is gone in a child. */
+static int init_vaults(struct errmsg *reterr)
+{
+	int r = vault_init();
+
+	if (r == 0)
+		return 0;
+	errmsg_next(reterr, "check the installation of libcurl");
+	return errmsg_fail(reterr, r, EXIT_CODE_FAILED, "cannot set up libcurl");
+}
+
+static int open_volume(struct daemon *d, struct errmsg *reterr)
+{
+	const struct mount_request *request = d->request;
+	const struct volume_options options = { .sys = &sysio_kernel,
+						.accept_header = request->accept_header,
+						.highest_node = d->keeper.highest_node };
+	int r = mountpoint_check(request->volume, reterr);
+
+	if (r < 0)
+		return r;
+	d->where = mount_resolve(request->volume->mount);
+	if (!d->where)
+		return errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
+	return volume_open(request->config, request->volume, &options, &d->volume, reterr);
+}
+
+static int start_control(struct daemon *d, struct errmsg *reterr)
+{
+	d->control_context = (struct control_context){ .volume = d->volume,
+						       .libfuse = fs_library_version(),
+						       .mounted_at = (int64_t)time(NULL) };
+	return control_start(&d->control_context, d->request->config->runtime_dir, &d->control,
+			     reterr);
+}
+
+/* Beneath the mount, and without it: no engine may begin anew there, in plaintext. */
+static int close_mountpoint(const struct daemon *d, struct errmsg *reterr)
+{
+	int r = chmod(d->where, 0) < 0 ? -errno : 0;
+
+	if (r == 0)
+		return 0;
+	errmsg_next(reterr, "put the mount point on a file system that can be written");
+	return errmsg_fail(reterr, r, EXIT_CODE_FAILED,
+			   "volume %s: cannot set the mode of its mount point %s to 0000: %s",
+			   d->request->volume->name, d->where, errno_text(r));
+}
+
+static int hand_over(const struct daemon *d, struct errmsg *reterr)
+{
+	int r = keeper_hand_over(&d->keeper, fs_device(d->fs));
+
+	if (r == 0)
+		return 0;
+	errmsg_next(reterr, "try again");
+	return errmsg_fail(reterr, r, EXIT_CODE_FAILED,
+			   "volume %s: cannot hand the mount to its keeper: %s",
+			   d->request->volume->name, errno_text(r));
+}
+
+static int mount_fs(struct daemon *d, struct errmsg *reterr)
+{
+	const struct fs_options options = { .volume = d->volume,
+					    .ready = on_ready,
+					    .ready_arg = d };
+	const char *name = d->request->volume->name;
+	int r = loss_forget(d->request->config, name);
+
+	if (r < 0)
+		log_warning("volume %s: cannot remove an old note of a loss: %s", name,
+			    errno_text(r));
+	r = close_mountpoint(d, reterr);
+	if (r < 0)
+		return r;
+	r = fs_mount(&options, &d->fs, reterr);
+	return r < 0 ? r : hand_over(d, reterr);
+}
+
+/* Somebody waits at a terminal: say for what, once it takes longer. */
+static void say_waiting(const struct daemon *d, const struct guard_view *view, uint64_t timeout_ms)
+{
+	fprintf(stderr, "tdefs: volume %s: waiting for its vault%s%s\n", d->request->volume->name,
+		view->answered ? ": " : "", view->answered ? view->report.error.text : "");
+	if (timeout_ms)
+		fprintf(stderr, "  next: nothing; it gives up after %llu s (mount_timeout)\n",
+			(unsigned long long)timeout_ms / 1000);
+}
+
+static int not_in_time(const struct daemon *d, const struct guard_view *view, struct errmsg *reterr)
+{
+	const char *name = d->request->volume->name;
+
+	if (view->answered) {
+		errmsg_next(reterr, "%s", view->report.error.next);
+		return errmsg_fail(reterr, -ENOKEY, EXIT_CODE_WAITING,
+				   "volume %s: not mounted: its vault is unreachable: %s", name,
+				   view->report.error.text);
+	}
+	errmsg_next(reterr, "see the vault and the way to it; mount_timeout says how long to wait");
+	return errmsg_fail(reterr, -ENOKEY, EXIT_CODE_WAITING,
+			   "volume %s: not mounted: its vault has not answered", name);
+}
+
+/* Mounted all the same: a bare directory would invite an engine to begin anew, in plaintext. */
+static void say_inaccessible(const struct daemon *d, const struct guard_view *view)
+{
+	const char *name = d->request->volume->name;
+	char reasons[64];
+
+	fprintf(stderr, "tdefs: volume %s: mounted, but inaccessible (%s)%s%s\n", name,
+		guard_reasons_text(view->guard.reasons, reasons, sizeof(reasons)),
+		view->answered ? ": " : "", view->answered ? view->report.error.text : "");
+	if (view->answered && view->report.error.next[0])
+		fprintf(stderr, "  next: %s; then it heals by itself, or by tdefsctl resume %s\n",
+			view->report.error.next, name);
+	else
+		fprintf(stderr, "  next: tdefsctl resume %s, when it is to be used again\n", name);
+}
+
+/* Until the vault has given the DEK, or has refused it, or mount_timeout is over. */
+static int wait_for_key(struct daemon *d, struct errmsg *reterr)
+{
+	const uint64_t timeout_ms = d->request->volume->settings.mount_timeout_ms;
+	struct guard_runner *guard = volume_guard(d->volume);
+	const bool long_wait = timeout_ms == 0 || timeout_ms > SAY_WAITING_AFTER_MS;
+	enum guard_state state =
+		guard_runner_wait(guard, long_wait ? SAY_WAITING_AFTER_MS : timeout_ms);
+	struct guard_view view;
+
+	guard_runner_view(guard, &view);
+	if (state < GUARD_FAILED && long_wait) {
+		say_waiting(d, &view, timeout_ms);
+		state = guard_runner_wait(guard,
+					  timeout_ms ? timeout_ms - SAY_WAITING_AFTER_MS : 0);
+		guard_runner_view(guard, &view);
+	}
+	if (state == GUARD_FAILED) {
+		*reterr = view.report.error;
+		return -EKEYREJECTED;
+	}
+	if (state < GUARD_FAILED)
+		return not_in_time(d, &view, reterr);
+	if (state == GUARD_INACCESSIBLE)
+		say_inaccessible(d, &view);
+	return 0;
+}
+
+static int start_signals(struct daemon *d, struct errmsg *reterr)
+{
+	int r = daemon_start_signals(d);
+
+	if (r == 0)
+		return 0;
+	errmsg_next(reterr, "free memory or raise the limit of threads, then try again");
+	return errmsg_fail(reterr, r, EXIT_CODE_FAILED, "cannot start a thread: %s", errno_text(r));
+}
+
+/* The socket answers before the mount does. */
+static int start_guard(struct daemon *d, struct errmsg *reterr)
+{
+	int r = volume_start(d->volume, reterr);
+
+	if (r == 0)
+		r = start_control(d, reterr);
+	if (r == 0)
+		r = start_signals(d, reterr);
+	return r < 0 ? r : wait_for_key(d, reterr);
+}
+
+int daemon_start(struct daemon *d, struct errmsg *reterr)
+{
+	int r = open_log(d->request, reterr);
+
+	if (r == 0)
+		r = drop_capabilities(reterr);
+	if (r == 0)
+		r = lock_memory(d->request->volume, reterr);
+	if (r == 0)
+		r = init_vaults(reterr);
+	if (r == 0)
+		r = open_volume(d, reterr);
+	if (r == 0)
+		r = start_guard(d, reterr);
+	return r < 0 ? r : mount_fs(d, reterr);
+}
+
+int daemon_finish(struct daemon *d)
+{
+	const char *name = d->request->volume->name;
+	int r = 0;
+
+	daemon_stop_signals(d);
+	control_stop(d->control);
+	if (d->volume)
+		volume_stop(d->volume); /* before the mount whose pages it drops */
+	fs_free(d->fs);
+	if (d->volume)
+		r = volume_close(d->volume);
+	free(d->where);
+	if (r < 0)
+		log_error("volume %s: some data could not be written: %s", name, errno_text(r));
+	return r;
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See the header. */
+#include "keeper.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tdefs/errmsg.h"
+#include "tdefs/fs.h"
+
+pid_t keeper_fork(struct keeper *ret_keeper)
+{
+	struct keeper k;
+	int sockets[2];
+	pid_t daemon;
+
+	k.highest_node = mmap(NULL, sizeof(*k.highest_node), PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (k.highest_node == MAP_FAILED)
+		return -errno;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
+		return -errno;
+	daemon = fork();
+	if (daemon < 0)
+		return -errno;
+	k.socket = sockets[daemon == 0];
+	close(sockets[daemon != 0]);
+	*ret_keeper = k;
+	return daemon;
+}
+
+union descriptor_message {
+	char bytes[CMSG_SPACE(sizeof(int))];
+	struct cmsghdr align;
+};
+
+int keeper_hand_over(const struct keeper *k, int device_fd)
+{
+	union descriptor_message control = { 0 };
+	char byte = 0;
+	struct iovec data = { &byte, 1 };
+	struct msghdr message = { .msg_iov = &data,
+				  .msg_iovlen = 1,
+				  .msg_control = control.bytes,
+				  .msg_controllen = sizeof(control.bytes) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &device_fd, sizeof(int));
+	return sendmsg(k->socket, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+/* The device, or -1: the daemon ended without a mount. */
+static int take_device(int socket)
+{
+	union descriptor_message control = { 0 };
+	char byte;
+	struct iovec data = { &byte, 1 };
+	struct msghdr message = { .msg_iov = &data,
+				  .msg_iovlen = 1,
+				  .msg_control = control.bytes,
+				  .msg_controllen = sizeof(control.bytes) };
+	const struct cmsghdr *c;
+	int fd = -1;
+
+	if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC) <= 0)
+		return -1;
+	c = CMSG_FIRSTHDR(&message);
+	if (c && c->cmsg_type == SCM_RIGHTS)
+		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+	return fd;
+}
+
+/* The daemon takes a secret out of its environment; here nobody needs one. */
+static void forget_environment(void)
+{
+	for (char **word = environ; word && *word; word++)
+		explicit_bzero(*word, strlen(*word));
+	environ = NULL;
+}
+
+/* Who started us may signal us; the daemon knows what to do. */
+static void pass_on(int signal_fd, pid_t daemon)
+{
+	struct signalfd_siginfo s;
+
+	if (read(signal_fd, &s, sizeof(s)) == sizeof(s))
+		kill(daemon, (int)s.ssi_signo);
+}
+
+/* Until the daemon ends; the device that it handed over by then, or -1. */
+static int watch(int socket, int pidfd, int signal_fd, pid_t daemon)
+{
+	struct pollfd fds[] = { { .fd = pidfd, .events = POLLIN },
+				{ .fd = signal_fd, .events = POLLIN },
+				{ .fd = socket, .events = POLLIN } };
+	int device_fd = -1;
+
+	for (;;) {
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+			return device_fd;
+		if (fds[2].revents) {
+			device_fd = take_device(socket);
+			fds[2].fd = -1;
+		}
+		if (fds[1].revents & POLLIN)
+			pass_on(signal_fd, daemon);
+		if (fds[0].revents)
+			return device_fd;
+	}
+}
+
+int keeper_watch(const struct keeper *k, pid_t daemon)
+{
+	CLEANUP_CLOSE int pidfd = pidfd_open(daemon, 0);
+	CLEANUP_CLOSE int signal_fd = -1;
+	CLEANUP_CLOSE int device_fd = -1;
+	sigset_t set;
+	int status = 0;
+
+	forget_environment();
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	device_fd = watch(k->socket, pidfd, signal_fd, daemon);
+	if (device_fd >= 0)
+		fs_evict(device_fd, atomic_load(k->highest_node));
+	while (waitpid(daemon, &status, 0) < 0 && errno == EINTR)
+		;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_CODE_FAILED;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The keeper: the daemon's parent, which has no key. It holds the mount's
+ * device, so that the mount outlives a daemon that is killed for as long as it
+ * takes to drop every cached page; then it lets go, and the mount is dead.
+ */
+#ifndef TDEFS_KEEPER_H
+#define TDEFS_KEEPER_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "tdefs/cleanup.h"
+
+/* What daemon and keeper share. */
+struct keeper {
+	int socket;			/* the daemon's end, or the keeper's */
+	_Atomic uint64_t *highest_node; /* shared memory: node ids that the kernel may know */
+};
+
+/*
+ * Fork: 0 in the daemon, which goes on; its process id in the keeper, which
+ * calls keeper_watch(). Before any thread, and before anything secret is read.
+ */
+pid_t keeper_fork(struct keeper *ret_keeper) WARN_UNUSED;
+
+/* In the daemon, once it has mounted. */
+int keeper_hand_over(const struct keeper *k, int device_fd) WARN_UNUSED;
+
+/* In the keeper: until the daemon's end, and what that asks for. The exit code of both. */
+int keeper_watch(const struct keeper *k, pid_t daemon);
+
+#endif
