@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands as an operator uses them, and every error with its exit code."""
 
+import errno
 import hashlib
 import json
 import os
@@ -468,8 +469,13 @@ def test_protector_of_another_name(make_volume):
 def test_protector_missing(make_volume):
     v = make_volume()
     v.key.rename(v.directory / "elsewhere")
-    refused(v, "tdefs", "mount", "sales", code=2, says=[str(v.key), "No such file"],
-            next_step="put the file back")
+    result = v.tdefs("mount", "sales")
+    for text in ("inaccessible (denied)", str(v.key), "No such file", "put the file back"):
+        assert text in result.stderr, result.stderr
+    v.pid = v.status()["pid"]
+    with pytest.raises(OSError) as refusal:
+        (v.mount_point / "f").write_text("x")
+    assert refusal.value.errno == errno.EKEYREVOKED
 
 
 def test_protector_readable_by_others(make_volume):

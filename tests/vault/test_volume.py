@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Volumes whose protector lives in a key vault, from format to SQLite, and what takes the key away."""
 
+import errno
 import json
 import os
 import re
@@ -9,44 +10,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import BUILD, Volume, run
+from conftest import BUILD, run
+from kv_volume import VaultVolume
 from vault_client import clean_environment
-
-
-class VaultVolume(Volume):
-    """A volume with a protector in a tdefs-vault, by the client secret of an identity of its own."""
-
-    def __init__(self, directory, vault, name="sales", kid=None, policy="", **settings):
-        self.vault = vault
-        self.identity = vault.identity(name, grant=None)
-        vault.command("grant", name, "tde", "get,wrapKey,unwrapKey")
-        self.secret_file = directory / f"{name}.secret"
-        self.secret_file.write_text(self.identity.secret + "\n")
-        self.secret_file.chmod(0o600)
-        self.kid, self.policy = kid or f"{vault.url}/keys/tde", policy
-        self.more_environment = {}
-        super().__init__(directory, name, key=self.secret_file, **settings)
-
-    def write_config(self, **settings):
-        self.settings.update(settings)
-        s = {"protector": self.kid, "identity": "client-secret", "ca_file": self.vault.data / "ca.pem",
-             "client_id": self.identity.client_id, "client_secret_file": self.secret_file,
-             "authority_host": self.vault.url, "state_dir": self.state,
-             "runtime_dir": self.directory / "run", "log": self.log, **self.settings}
-        lines = "".join(f"{k} = {v}\n" for k, v in s.items() if v is not None)
-        self.config.write_text(f"[policy]\n{self.policy}\n[server]\n{lines}[volume {self.name}]\n"
-                               f"backing = {self.backing}\nmount = {self.mount_point}\n")
-
-    def _environment(self):
-        return {**super()._environment(), **self.more_environment}
-
-    def requirements(self, *args):
-        report = self.ctl_json("check", *(args or [self.name]))
-        return {r["requirement"]: r for r in report["requirements"]}
-
-    def active_kid(self):
-        header = self.ctl_json("header", "dump", self.name)
-        return re.search(r'"kid": *"([^"]*)"', json.dumps(header))[1]
 
 
 @pytest.fixture
@@ -119,36 +85,50 @@ def mount_fails(volume, *texts):
     assert "  next: " in result.stderr
 
 
+def mounts_inaccessible(volume, *texts):
+    """A denial leaves no bare directory for an engine to begin anew in: it is mounted without contents."""
+    result = volume.tdefs("mount", volume.name)
+    for text in ("mounted, but inaccessible (denied)", "  next: ", *texts):
+        assert text in result.stderr, result.stderr
+    volume.pid = volume.status()["pid"]
+    with pytest.raises(OSError) as refused:
+        (volume.mount_point / "f").write_text("x")
+    assert refused.value.errno == errno.EKEYREVOKED
+
+
+def resumes(volume):
+    assert volume.ctl("resume", volume.name).stdout == f"{volume.name}: online\n"
+    (volume.mount_point / "f").write_text("x")
+    volume.unmount()
+
+
 def test_a_disabled_key_opens_nothing(make_kv_volume):
     v = make_kv_volume()
     v.vault.command("key", "disable", "tde")
-    mount_fails(v, "unwrapkey", "KeyDisabled", "enable the key")
+    mounts_inaccessible(v, "KeyDisabled", "enable the key")
     assert v.requirements()["enabled"]["state"] == "missing"
     assert v.requirements()["unwrapKey"]["state"] == "unknown"
     v.vault.command("key", "enable", "tde")
-    v.mount()
-    v.unmount()
+    resumes(v)
 
 
 def test_a_deleted_key_opens_nothing(make_kv_volume):
     v = make_kv_volume()
     v.vault.command("key", "delete", "tde")
-    mount_fails(v, "KeyNotFound", "recover")
+    mounts_inaccessible(v, "KeyNotFound", "recover")
     v.vault.command("key", "recover", "tde")
-    v.mount()
-    v.unmount()
+    resumes(v)
 
 
 @pytest.mark.parametrize("permission", ["get", "unwrapKey"])
 def test_a_permission_that_was_taken_away(make_kv_volume, permission):
     v = make_kv_volume()
     v.vault.command("revoke", v.name, "tde", permission)
-    mount_fails(v, "HTTP 403", "grant get, wrapKey and unwrapKey")
+    mounts_inaccessible(v, "HTTP 403", "grant get, wrapKey and unwrapKey")
     requirement = v.requirements()[permission]
     assert requirement["state"] == "missing" and requirement["next"]
     v.vault.command("grant", v.name, "tde", permission)
-    v.mount()
-    v.unmount()
+    resumes(v)
 
 
 def test_wrapkey_is_needed_for_format_only(make_kv_volume):
@@ -246,7 +226,7 @@ def test_check_is_of_the_version_that_wraps_the_volume(make_kv_volume):
     v.vault.command("key", "disable", f"tde/{old.rsplit('/', 1)[1]}")
     assert v.ctl("check", v.name, check=False).returncode != 0
     assert v.requirements()["enabled"]["state"] == "missing"
-    mount_fails(v, "disabled key")
+    mounts_inaccessible(v, "disabled key")
 
 
 def test_a_key_of_another_vault_is_not_asked(make_kv_volume, make_vault):

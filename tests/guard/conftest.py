@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+from guard_kit import GuardedVolume
+from vault_server import VaultServer
+
+
+@pytest.fixture
+def vault(directory):
+    """A tdefs-vault with a key "tde", which may also be purged."""
+    place = directory / "server"
+    place.mkdir()
+    server = VaultServer(place, "--no-purge-protection")
+    try:
+        server.start()
+        server.command("key", "create", "tde")
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def make_guarded(directory, vault):
+    """A function that makes a volume in the vault, formatted and mounted unless told otherwise."""
+    volumes = []
+
+    def make(mounted=True, **settings):
+        volume = GuardedVolume(directory, vault, policy="require_purge_protection = no", **settings)
+        volumes.append(volume)
+        volume.format()
+        if mounted:
+            volume.mount()
+        return volume
+
+    yield make
+    for volume in volumes:
+        volume.close()

@@ -1,0 +1,401 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What takes the key away, what users of the volume get meanwhile, and how it comes back."""
+
+import os
+import signal
+import socket
+import subprocess
+
+import pytest
+from conftest import BUILD, CACHE_MODES, SANITIZED, is_mounted, process_is_gone, wait_for
+from guard_kit import MARKER, OUTAGE, Reader, error_of, holds, map_shared, write_all
+
+PAGE = MARKER * 1000
+
+
+def revoke(permission):
+    return lambda v: v.vault.command("revoke", "sales", "tde", permission)
+
+
+def grant(v):
+    v.vault.command("grant", "sales", "tde", "get,wrapKey,unwrapKey")
+
+
+def key(verb):
+    return lambda v: v.vault.command("key", verb, "tde")
+
+
+def purge(v):
+    key("delete")(v)
+    key("purge")(v)
+
+
+# What takes the key away, and what gives it back.
+DENIALS = {
+    "unwrapKey revoked": (revoke("unwrapKey"), grant),
+    "get revoked": (revoke("get"), grant),
+    "key disabled": (key("disable"), key("enable")),
+    "key deleted": (key("delete"), key("recover")),
+    "firewall": (lambda v: v.vault.command("firewall", "on"),
+                 lambda v: v.vault.command("firewall", "off")),
+}
+
+
+@pytest.mark.parametrize("cause", DENIALS)
+def test_denied_and_granted_again(make_guarded, cause):
+    take, give = DENIALS[cause]
+    v = make_guarded()
+    path = v.mount_point / "f"
+    path.write_bytes(PAGE)
+    fd = os.open(path, os.O_RDWR)
+    take(v)
+    v.reach_purged("denied")
+    access = v.status()["key_access"]
+    assert access["last_answer"]["class"] == "denied" and access["next_step"], access
+    # Contents: nobody. Names and attributes: everybody.
+    assert error_of(os.pread, fd, 10, 0) == "EKEYREVOKED"
+    assert error_of(os.pwrite, fd, b"x", 0) == "EKEYREVOKED"
+    assert error_of(os.open, path, os.O_RDONLY) == "EKEYREVOKED"
+    assert error_of(os.open, v.mount_point / "new", os.O_CREAT | os.O_WRONLY) == "EKEYREVOKED"
+    assert error_of(os.rename, path, v.mount_point / "g") == "EKEYREVOKED"
+    assert error_of(os.truncate, path, 0) == "EKEYREVOKED"
+    assert path.stat().st_size == len(PAGE) and os.listdir(v.mount_point) == ["f"]
+    os.fsync(fd)
+    assert v.ctl("status", v.name, check=False).returncode == 4
+    # It heals by itself, and the file that was open all the time works again.
+    give(v)
+    v.reach("online")
+    assert os.pread(fd, len(MARKER), 0) == MARKER
+    os.pwrite(fd, b"healed", 0)
+    os.fsync(fd)
+    os.close(fd)
+    v.remount()
+    assert path.read_bytes()[:6] == b"healed"
+
+
+def test_a_lost_wrap_permission_changes_nothing(make_guarded):
+    v = make_guarded()
+    revoke("wrapKey")(v)
+    v.answers("granted")
+    v.answers("granted")
+    assert v.now() == "online"
+
+
+def test_a_purged_key_is_gone_for_good(make_guarded):
+    v = make_guarded()
+    purge(v)
+    v.reach("inaccessible", "denied")
+    v.answers("denied")
+    result = v.ctl("resume", v.name, check=False)
+    assert result.returncode == 4 and "inaccessible" in result.stdout
+
+
+def test_an_identity_that_is_gone_is_a_denial(make_guarded):
+    """The vault itself was never asked: there is no token any more."""
+    v = make_guarded()
+    v.vault.command("identity", "remove", "sales")
+    v.reach_purged("denied")
+    assert error_of(os.mkdir, v.mount_point / "d") == "EKEYREVOKED"
+
+
+@pytest.mark.parametrize("cache", CACHE_MODES)
+def test_nothing_that_was_written_before_is_lost(make_guarded, cache):
+    """Dirty pages of the cache and of a mapping are written on the way down."""
+    v = make_guarded(cache=cache)
+    path = v.mount_point / "f"
+    path.write_bytes(bytes(8192))
+    fd = os.open(path, os.O_RDWR)
+    mapping = map_shared(fd, 8192)
+    write_all(fd, b"written")
+    mapping[4096:4102] = b"mapped"
+    v.ctl("lock", v.name)
+    v.reach_purged("locked")
+    v.ctl("resume", v.name)
+    assert os.pread(fd, 7, 0) == b"written"
+    assert os.pread(fd, 6, 4096) == b"mapped"
+    os.fsync(fd)
+    mapping.close()
+    os.close(fd)
+    v.remount()
+    assert path.read_bytes()[:7] == b"written" and path.read_bytes()[4096:4102] == b"mapped"
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer's shadow is too much to search")
+@pytest.mark.parametrize("cache", CACHE_MODES)
+def test_no_plaintext_is_left(make_guarded, cache):
+    """Not in the page cache, not in mappings of other processes, not in the daemon."""
+    v = make_guarded(cache=cache)
+    path = v.mount_point / "f"
+    path.write_bytes(PAGE)
+    assert path.read_bytes() == PAGE
+    fd = os.open(path, os.O_RDONLY)
+    reader = Reader(path)
+    try:
+        assert reader.look() == PAGE[:16]
+        v.ctl("lock", v.name)
+        v.reach_purged("locked")
+        assert reader.look() == signal.SIGBUS
+        assert error_of(os.pread, fd, 10, 0) == "ENOKEY"
+        assert not holds(v.pid, MARKER)
+        v.ctl("resume", v.name)
+        assert os.pread(fd, len(PAGE), 0) == PAGE
+    finally:
+        reader.close()
+        os.close(fd)
+
+
+def test_the_search_finds_what_it_looks_for(make_guarded):
+    """The test before proves nothing if a process's memory were never really read."""
+    keep = MARKER * 2
+    assert holds(os.getpid(), keep)
+
+
+def test_dirty_pages_that_are_refused_are_told_of(make_guarded):
+    """Stored through a mapping while the volume is down: the engine must learn of it by fsync."""
+    v = make_guarded()
+    path = v.mount_point / "f"
+    path.write_bytes(bytes(4096))
+    fd = os.open(path, os.O_RDWR)
+    v.ctl("drill", v.name, "--outage", "--for", "60s", "--yes")
+    v.reach("read-only", "drill")
+    assert error_of(os.pwrite, fd, b"x", 0) == "EROFS"
+    mapping = map_shared(fd, 4096)
+    mapping[0:5] = b"store"
+    assert error_of(mapping.flush) in ("EROFS", "EIO")
+    assert error_of(os.fsync, fd) == "EROFS"
+    # What was refused is dropped, so that nobody takes it for written.
+    wait_for(lambda: os.pread(fd, 5, 0) == bytes(5), "the refused page to be dropped")
+    mapping.close()
+    v.ctl("lock", v.name)
+    v.reach("inaccessible", "locked", "drill")
+    assert v.ctl("resume", v.name, check=False).returncode == 3
+    v.reach("read-only", "drill")
+    assert error_of(os.fsync, fd) == "EROFS"  # until its last close
+    os.close(fd)
+    assert path.read_bytes() == bytes(4096)
+
+
+def test_read_only_then_inaccessible_in_an_outage(make_guarded):
+    v = make_guarded(**OUTAGE)
+    path = v.mount_point / "f"
+    path.write_bytes(PAGE)
+    fd = os.open(path, os.O_RDWR)
+    v.vault.kill()
+    v.answers("unreachable")
+    access = v.status()["key_access"]
+    assert access["trouble"] and access["seconds_until_denied"] is not None
+    v.reach("read-only", "outage")
+    assert v.ctl("status", v.name, check=False).returncode == 3
+    assert os.pread(fd, len(MARKER), 0) == MARKER
+    assert error_of(os.pwrite, fd, b"x", 0) == "EROFS"
+    assert error_of(os.unlink, path) == "EROFS"
+    assert error_of(os.open, path, os.O_WRONLY | os.O_TRUNC) == "EROFS"
+    os.close(os.open(path, os.O_RDWR))
+    v.reach_purged("outage")
+    assert error_of(os.pread, fd, 10, 0) == "ENOKEY"
+    assert v.ctl("safe-to-restart", v.name, check=False).returncode == 8
+    v.vault.start(listen=v.vault.address)
+    v.reach("online")
+    assert os.pread(fd, len(MARKER), 0) == MARKER
+    os.pwrite(fd, b"x", 0)
+    os.close(fd)
+    assert v.ctl("safe-to-restart", v.name).returncode == 0
+
+
+def test_a_denial_that_flaps_does_not_take_it_down(make_guarded):
+    """One denial is no denial: the vault must say it three times."""
+    v = make_guarded(denied_confirm_interval="2s")
+    revoke("unwrapKey")(v)
+    v.answers("denied")
+    grant(v)
+    v.answers("granted")
+    assert v.now() == "online" and not v.status()["key_access"]["trouble"]
+
+
+def test_delete_while_inaccessible(make_guarded):
+    v = make_guarded()
+    os.chmod(v.mount_point, 0o777)
+    for name in ("a", "b"):
+        (v.mount_point / name).write_bytes(PAGE)
+    v.ctl("lock", v.name)
+    v.reach("inaccessible", "locked")
+    child = os.fork()
+    if child == 0:
+        os.setuid(65534)
+        os._exit(0 if error_of(os.unlink, v.mount_point / "a") == "ENOKEY" else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    os.unlink(v.mount_point / "b")  # as root may drop a database in Azure SQL
+    assert os.listdir(v.mount_point) == ["a"]
+
+
+def test_a_restart_undoes_no_lock(make_guarded):
+    v = make_guarded()
+    (v.mount_point / "f").write_bytes(PAGE)
+    v.ctl("lock", v.name)
+    v.unmount()
+    result = v.tdefs("mount", v.name)
+    assert "inaccessible (locked)" in result.stderr and f"resume {v.name}" in result.stderr
+    v.pid = v.status()["pid"]
+    v.answers("granted")
+    v.answers("granted")
+    assert v.now() == "inaccessible" and v.status()["reasons"] == ["locked"]
+    assert error_of((v.mount_point / "f").read_bytes) == "ENOKEY"
+    assert error_of(os.mkdir, v.mount_point / "d") == "ENOKEY"
+    assert v.ctl("resume", v.name).returncode == 0
+    assert (v.mount_point / "f").read_bytes() == PAGE
+
+
+@pytest.mark.parametrize("how", ["unmounted", "killed"])
+def test_a_restart_undoes_no_denial(make_guarded, how):
+    v = make_guarded(heal_window="0")
+    (v.mount_point / "f").write_bytes(PAGE)
+    key("disable")(v)
+    v.reach("inaccessible", "denied")
+    if how == "killed":
+        v.kill_daemon()
+        v.unmount_dead()
+    else:
+        v.unmount()
+    key("enable")(v)
+    assert "inaccessible (denied)" in v.tdefs("mount", v.name).stderr
+    v.pid = v.status()["pid"]
+    v.answers("granted")
+    v.answers("granted")
+    assert v.now() == "inaccessible"
+    assert "too old" in v.status()["key_access"]["next_step"]
+    assert error_of((v.mount_point / "f").read_bytes) == "EKEYREVOKED"
+    assert error_of(os.mkdir, v.mount_point / "d") == "EKEYREVOKED"
+    v.ctl("resume", v.name)
+    assert (v.mount_point / "f").read_bytes() == PAGE
+
+
+def test_denied_at_mount(make_guarded):
+    v = make_guarded(mounted=False)
+    key("disable")(v)
+    result = v.tdefs("mount", v.name)
+    assert "mounted, but inaccessible (denied)" in result.stderr and "KeyDisabled" in result.stderr
+    v.pid = v.status()["pid"]
+    assert error_of(os.mkdir, v.mount_point / "base") == "EKEYREVOKED"
+    key("enable")(v)
+    v.reach("online")
+    (v.mount_point / "f").write_bytes(PAGE)
+    v.remount()
+    assert (v.mount_point / "f").read_bytes() == PAGE
+
+
+def test_mount_waits_for_a_vault_and_gives_up(make_guarded):
+    v = make_guarded(mounted=False, mount_timeout="2s")
+    v.vault.kill()
+    result = v.tdefs("mount", v.name, check=False)
+    assert result.returncode == 6 and "its vault is unreachable" in result.stderr, result.stderr
+    assert not is_mounted(v.mount_point)
+    assert v.ctl("status", v.name, check=False).returncode == 5
+
+
+def begin_mount(v):
+    """A mount whose vault does not answer."""
+    process = subprocess.Popen([BUILD / "tdefs", "--config", v.config, "mount", v.name],
+                               stderr=subprocess.PIPE, text=True, env={**os.environ, **v._environment()})
+    wait_for(lambda: v.status()["state"] == "waiting", "the state waiting")
+    return process
+
+
+def test_mount_waits_until_the_vault_is_back(make_guarded):
+    v = make_guarded(mounted=False, mount_timeout="0")
+    v.vault.kill()
+    process = begin_mount(v)
+    assert v.ctl("status", v.name, check=False).returncode == 6
+    assert "waiting for its vault" in process.stderr.readline()
+    v.vault.start(listen=v.vault.address)
+    assert process.wait(120) == 0
+    process.stderr.close()
+    v.pid = v.status()["pid"]
+    (v.mount_point / "f").write_bytes(PAGE)
+
+
+def test_unmount_ends_a_wait(make_guarded):
+    v = make_guarded(mounted=False, mount_timeout="0")
+    v.vault.kill()
+    process = begin_mount(v)
+    pid = v.status()["pid"]
+    v.tdefs("unmount", v.name)
+    assert process.wait(120) == 6
+    process.stderr.close()
+    wait_for(lambda: process_is_gone(pid), "the daemon to be gone")
+
+
+def test_the_mount_point_admits_nobody_beneath(make_guarded):
+    v = make_guarded()
+    v.unmount()
+    assert v.mount_point.stat().st_mode & 0o7777 == 0
+
+
+def test_a_drill_ends_by_itself(make_guarded):
+    v = make_guarded()
+    (v.mount_point / "f").write_bytes(PAGE)
+    result = v.ctl("drill", v.name, "--denial", "--for", "2s", "--yes")
+    assert "inaccessible" in result.stdout
+    assert error_of((v.mount_point / "f").read_bytes) in ("EKEYREVOKED", None)
+    v.reach("online")
+    assert (v.mount_point / "f").read_bytes() == PAGE
+    assert v.ctl("drill", v.name, "--denial", "--for", "10m", "--yes", check=False).returncode == 1
+    assert v.ctl("drill", v.name, "--denial", "--for", "1s", check=False).returncode == 1
+
+
+def test_extend(make_guarded):
+    v = make_guarded(outage_read_only_after="2s", outage_deny_after="1h", outage_extend_max="10m")
+    v.vault.kill()
+    v.answers("unreachable")
+    v.ctl("extend", v.name, "--for", "5m", check=False)
+    assert 200 < v.status()["key_access"]["seconds_until_read_only"] <= 302
+    result = v.ctl("extend", v.name, "--for", "1h", check=False)
+    assert result.returncode == 1 and "outage_extend_max" in result.stderr
+
+
+@pytest.mark.parametrize("kind", ["429", "503"])
+def test_a_storm_of_errors_is_an_outage(make_guarded, kind):
+    v = make_guarded(outage_read_only_after="3s", outage_deny_after="1h")
+    v.vault.fault("add", "status", "/keys/*", kind)
+    v.reach("read-only", "outage")
+    v.vault.fault("clear")
+    v.reach("online")
+
+
+def test_a_state_file_that_is_damaged_counts_as_locked(make_guarded):
+    v = make_guarded()
+    v.ctl("lock", v.name)
+    v.unmount()
+    (v.backing / ".tdefs/state").write_bytes(b"tdefs-state 1\nlocked no\n")
+    assert "inaccessible (locked)" in v.tdefs("mount", v.name).stderr
+    v.pid = v.status()["pid"]
+    assert "state_damaged" in v.log_text()
+    v.ctl("resume", v.name)
+    assert v.now() == "online"
+
+
+def test_only_root_may_command(make_guarded):
+    v = make_guarded()
+    for verb in ("lock", "resume"):
+        answer = ask_as_nobody(v, verb)
+        assert "only root" in answer, answer
+    assert v.now() == "online"
+
+
+def ask_as_nobody(v, command):
+    address = str(next((v.directory / "run").glob("*.sock")))
+    os.chmod(address, 0o666)
+    ours, theirs = socket.socketpair()
+    child = os.fork()
+    if child == 0:
+        os.setuid(65534)
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(address)
+        s.sendall(b'{"command": "%s"}\n' % command.encode())
+        theirs.sendall(s.recv(65536))
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs.close()
+    with ours:
+        return ours.recv(65536).decode()
+
+
