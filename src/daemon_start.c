@@ -2,6 +2,7 @@
 /* The daemon's start, in its order, and its end, in the reverse one. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +67,8 @@ static void on_ready(void *arg)
 	if (d->ready_fd >= 0)
 		daemon_detach_output();
 	daemon_tell_parent(d, EXIT_CODE_DONE);
+	if (guard_runner_is_cancelled(volume_guard(d->volume))) /* a signal that came too early */
+		kill(getpid(), SIGTERM);
 }
 
 static int drop_capabilities(struct errmsg *reterr)

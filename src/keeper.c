@@ -134,7 +134,8 @@ int keeper_watch(const struct keeper *k, pid_t daemon)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	device_fd = watch(k->socket, pidfd, signal_fd, daemon);
+	if (pidfd >= 0) /* else there is nothing to wait for but its end */
+		device_fd = watch(k->socket, pidfd, signal_fd, daemon);
 	if (device_fd >= 0)
 		fs_evict(device_fd, atomic_load(k->highest_node));
 	while (waitpid(daemon, &status, 0) < 0 && errno == EINTR)

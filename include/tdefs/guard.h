@@ -92,6 +92,7 @@ struct guard {
 	uint64_t heal_ms;      /* first grant since, 0: none */
 	uint64_t silent_ms;    /* since when there is no grant for want of an answer, 0: there is */
 	uint64_t extended_ms;  /* more time in this outage */
+	uint64_t granted_ms;   /* last grant of this run, 0: none */
 	uint64_t granted_at;   /* last grant, wall clock, 0: never */
 	bool secondary_serves; /* the last grant was the secondary's */
 	enum guard_drill drill;

@@ -65,6 +65,7 @@ int guard_runner_start(struct guard_runner *r) WARN_UNUSED;
  */
 enum guard_state guard_runner_wait(struct guard_runner *r, uint64_t timeout_ms);
 void guard_runner_cancel(struct guard_runner *r);
+bool guard_runner_is_cancelled(struct guard_runner *r);
 
 /*
  * The operator's commands: hand over an event and wait until it was acted on

@@ -14,6 +14,7 @@
  *     store.space_lock     count of files about to be forgotten (space.c)
  *     range_lock.lock, idtable.lock, the secret arena's lock: innermost
  *
+ *     guard_runner.record_lock  the writing of .tdefs/state, over its I/O; above guard_runner.lock
  *     guard_runner.lock    a volume's guard and what waits for it; above worker.lock,
  *                          apart from the others: held for no call into the volume
  */

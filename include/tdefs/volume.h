@@ -62,7 +62,7 @@ struct volume;
 
 struct volume_options {
 	const struct sysio *sys;
-	bool accept_header; /* a header that does not match the pin becomes the pin's */
+	bool accept_header;		/* a header that does not match the pin becomes the pin's */
 	_Atomic uint64_t *highest_node; /* see store.h; may be NULL */
 };
 

@@ -53,7 +53,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	};
 	struct fuse_session *session = fs_of(req)->session;
 	struct stat st;
-	int r = may_change(req, to_set & ~times);
+	int r = may_change(req, to_set & ~(times | FUSE_SET_ATTR_CTIME));
 
 	(void)fi;
 	if (r == 0)

@@ -25,6 +25,7 @@ int guard_runner_new(const struct guard_policy *policy, const struct clock *cloc
 	worker_init(&r->drainer, runner_drain, r);
 	worker_init(&r->purger, runner_purge, r);
 	pthread_mutex_init(&r->lock, NULL);
+	pthread_mutex_init(&r->record_lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&r->changed, &attr);
@@ -82,6 +83,12 @@ enum guard_state guard_runner_wait(struct guard_runner *r, uint64_t timeout_ms)
 	return r->guard.state;
 }
 
+bool guard_runner_is_cancelled(struct guard_runner *r)
+{
+	LOCK_SCOPE(&r->lock);
+	return r->cancelled;
+}
+
 void guard_runner_cancel(struct guard_runner *r)
 {
 	LOCK_SCOPE(&r->lock);
@@ -89,9 +96,20 @@ void guard_runner_cancel(struct guard_runner *r)
 	pthread_cond_broadcast(&r->changed);
 }
 
+/* Under the lock: its answer, if it is still to come, is a probe's. */
+static void drop_resume(struct guard_runner *r)
+{
+	r->view.resuming = false;
+	r->job_wanted[JOB_RESUME] = false;
+	if (r->job == JOB_RESUME)
+		r->job = JOB_PROBE;
+}
+
 int guard_runner_command(struct guard_runner *r, const struct guard_event *event)
 {
 	LOCK_SCOPE(&r->lock);
+	if (event->kind == GUARD_LOCK) /* never refused: it ends a resume that waits */
+		drop_resume(r);
 	if (r->commanding || r->view.resuming)
 		return -EAGAIN;
 	if (event->kind == GUARD_RESUME) {
@@ -144,5 +162,6 @@ void guard_runner_free(struct guard_runner *r)
 	worker_release(&r->purger);
 	pthread_cond_destroy(&r->changed);
 	pthread_mutex_destroy(&r->lock);
+	pthread_mutex_destroy(&r->record_lock);
 	free(r);
 }

@@ -21,6 +21,9 @@ struct guard_runner {
 	bool started;
 	int wake_fd, timer_fd;
 
+	/* Held while a record is read off the guard and written, so that the newest is the last. */
+	pthread_mutex_t record_lock;
+
 	/*
 	 * Guards what follows; above the workers' locks, held for no call of `ops`.
 	 */
@@ -35,6 +38,7 @@ struct guard_runner {
 	struct vault_report report; /* what came with it */
 	bool drained;		    /* the drain has ended since it was asked for */
 	uint64_t drain_until_ms;    /* NEVER: no drain is waited for */
+	unsigned draining;	    /* counts: an earlier drain says nothing of a later one */
 	unsigned purging;	    /* counts: a purge that began before a switch says nothing */
 	bool commanding;	    /* somebody waits for `command` to be done */
 	bool command_waits;	    /* it was not taken yet */

@@ -37,19 +37,40 @@ void runner_ask_vault(void *arg)
 	runner_poke(r);
 }
 
+/* On whichever thread may wait for the disk: write down what a restart must not undo. */
+static void keep_record(struct guard_runner *r)
+{
+	struct guard_record record;
+	bool failed;
+	LOCK_SCOPE(&r->record_lock);
+
+	{
+		LOCK_SCOPE(&r->lock);
+		record = guard_record_of(&r->guard);
+	}
+	failed = r->ops->persist(r->arg, &record) < 0;
+	{
+		LOCK_SCOPE(&r->lock);
+		r->view.persist_failed = failed;
+	}
+}
+
 void runner_drain(void *arg)
 {
 	struct guard_runner *r = arg;
 	enum guard_state target;
+	unsigned began;
 
 	{
 		LOCK_SCOPE(&r->lock);
 		target = r->guard.target;
+		began = r->draining;
 	}
+	keep_record(r);
 	r->ops->drain(r->arg, target);
 	{
 		LOCK_SCOPE(&r->lock);
-		r->drained = true;
+		r->drained = r->drained || began == r->draining;
 	}
 	runner_poke(r);
 }
@@ -101,27 +122,12 @@ static void start_job(struct guard_runner *r, struct guard_time t)
 	worker_ask(&r->asker);
 }
 
-/* Everything that a step asks for, with no lock held. */
-static void act(struct guard_runner *r, const struct guard *before, const struct guard *after,
-		unsigned actions, const struct vault_report *report)
+/* Under the lock: what a step leaves to the workers. */
+static void ask_workers(struct guard_runner *r, unsigned actions)
 {
-	bool persist_failed = false;
-
-	if (actions & GUARD_DO_PERSIST) {
-		const struct guard_record record = guard_record_of(after);
-
-		persist_failed = r->ops->persist(r->arg, &record) < 0;
-	}
-	if (actions & (GUARD_DO_REFUSE | GUARD_DO_SWITCH))
-		r->ops->gate(r->arg, after);
-	if (actions & GUARD_DO_WIPE)
-		r->ops->wipe(r->arg);
-	r->ops->told(r->arg, before, after, report);
-	LOCK_SCOPE(&r->lock);
-	if (actions & GUARD_DO_PERSIST)
-		r->view.persist_failed = persist_failed;
 	if (actions & GUARD_DO_REFUSE) {
 		r->drained = false;
+		r->draining++;
 		r->drain_until_ms = r->clock->boot_ms() + r->policy->drain_timeout_ms;
 		worker_ask(&r->drainer);
 	}
@@ -135,6 +141,27 @@ static void act(struct guard_runner *r, const struct guard *before, const struct
 		r->job_wanted[JOB_UNLOCK] = true;
 }
 
+/*
+ * Everything that a step asks for, with no lock held. On the way down the gate
+ * comes first and the drain's thread writes the record, so that a disk that
+ * hangs delays neither; on the way up the record comes before the gate.
+ */
+static void act(struct guard_runner *r, const struct guard *before, const struct guard *after,
+		unsigned actions, const struct vault_report *report)
+{
+	if (actions & GUARD_DO_PERSIST && !(actions & GUARD_DO_REFUSE))
+		keep_record(r);
+	if (actions & (GUARD_DO_REFUSE | GUARD_DO_SWITCH) || before->reasons != after->reasons)
+		r->ops->gate(r->arg, after);
+	if (actions & GUARD_DO_WIPE)
+		r->ops->wipe(r->arg);
+	{
+		LOCK_SCOPE(&r->lock);
+		ask_workers(r, actions);
+	}
+	r->ops->told(r->arg, before, after, report);
+}
+
 static void step(struct guard_runner *r, const struct guard_event *e)
 {
 	struct guard before, after;
@@ -145,6 +172,8 @@ static void step(struct guard_runner *r, const struct guard_event *e)
 		LOCK_SCOPE(&r->lock);
 		before = r->guard;
 		actions = guard_step(r->policy, &r->guard, e, runner_time(r));
+		if (r->view.persist_failed && e->kind == GUARD_PROBED) /* once more */
+			actions |= GUARD_DO_PERSIST;
 		after = r->guard;
 		report = r->view.report;
 	}
@@ -209,6 +238,16 @@ static void finish_command(struct guard_runner *r, enum guard_event_kind kind)
 		r->view.resuming = false;
 }
 
+/* Under the lock. While the vault is being asked its answer comes first. */
+static uint64_t next_moment(const struct guard_runner *r)
+{
+	struct guard g = r->guard;
+
+	if (r->job != JOB_NONE)
+		g.next_probe_ms = NEVER;
+	return guard_next_tick(r->policy, &g);
+}
+
 /* Until something happens or the guard's next moment. */
 static void wait_for_more(struct guard_runner *r)
 {
@@ -220,7 +259,7 @@ static void wait_for_more(struct guard_runner *r)
 
 	{
 		LOCK_SCOPE(&r->lock);
-		next = guard_next_tick(r->policy, &r->guard);
+		next = next_moment(r);
 		if (r->drain_until_ms < next)
 			next = r->drain_until_ms;
 	}

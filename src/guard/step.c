@@ -85,6 +85,7 @@ static void on_grant(const struct guard_policy *p, struct guard *g, struct guard
 		     struct guard_time t)
 {
 	g->granted_at = t.now;
+	g->granted_ms = t.ms;
 	g->secondary_serves = probe.secondary;
 	g->silent_ms = 0;
 	g->extended_ms = 0;
@@ -121,7 +122,7 @@ static void on_silence(const struct guard_policy *p, struct guard *g, struct gua
 {
 	g->heal_ms = 0;
 	if (g->silent_ms == 0)
-		g->silent_ms = t.ms;
+		g->silent_ms = g->granted_ms ? g->granted_ms : t.ms;
 	if (is_pending(g) || !is_mounted(g))
 		probe_in(g, t, p->denied_confirm_interval_ms);
 	else
@@ -150,7 +151,8 @@ static void on_time(const struct guard_policy *p, struct guard *g, struct guard_
 {
 	if (is_pending(g) && t.ms - g->denied_ms >= GUARD_SILENCE_CONFIRMS_MS)
 		confirm_denial(g);
-	if (is_mounted(g) && g->silent_ms && guard_until_read_only(p, g, t.ms) == 0)
+	if (is_mounted(g) && g->silent_ms &&
+	    t.ms - g->silent_ms >= p->outage_read_only_after_ms + g->extended_ms)
 		g->reasons |= GUARD_OUTAGE;
 	if (g->reasons & GUARD_DRILL && t.ms >= g->drill_until_ms)
 		end_drill(g, t);
@@ -236,8 +238,11 @@ static enum guard_state wanted(const struct guard_policy *p, const struct guard 
 
 	if (g->reasons & GUARD_LOCKED)
 		return GUARD_INACCESSIBLE;
-	if (g->reasons & GUARD_DENIED)
-		want = worse(want, denied_target(p, g->denied_ms, t.ms));
+	if (g->reasons &
+	    GUARD_DENIED) /* what is down by a denial is not half up again by a restart */
+		want = worse(want, g->state == GUARD_INACCESSIBLE
+					   ? GUARD_INACCESSIBLE
+					   : denied_target(p, g->denied_ms, t.ms));
 	if (g->reasons & GUARD_OUTAGE)
 		want = worse(want, guard_until_denied(p, g, t.ms) == 0 ? GUARD_INACCESSIBLE
 								       : GUARD_READ_ONLY);

@@ -52,7 +52,7 @@ uint64_t guard_next_tick(const struct guard_policy *p, const struct guard *g)
 {
 	uint64_t next = g->next_probe_ms;
 
-	if (g->silent_ms) {
+	if (g->silent_ms && g->state >= GUARD_ONLINE) {
 		uint64_t since = g->silent_ms + g->extended_ms;
 
 		if (!(g->reasons & GUARD_OUTAGE))

@@ -19,10 +19,15 @@ struct file_keys {
 struct file_keys *file_keys_new(void)
 {
 	struct file_keys *k = calloc(1, sizeof(*k));
+	pthread_rwlockattr_t attr;
 
 	if (!k)
 		return NULL;
-	pthread_rwlock_init(&k->lock, NULL);
+	/* Who opens or wipes must get in between ciphers that never cease; nobody holds it twice. */
+	pthread_rwlockattr_init(&attr);
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&k->lock, &attr);
+	pthread_rwlockattr_destroy(&attr);
 	return k;
 }
 

@@ -175,6 +175,31 @@ def test_dirty_pages_that_are_refused_are_told_of(make_guarded):
     assert path.read_bytes() == bytes(4096)
 
 
+@pytest.mark.parametrize("cache", CACHE_MODES)
+def test_fsync_of_what_was_written_before_works_while_down(make_guarded, cache):
+    """The kernel pushes times along with it, which are always accepted."""
+    v = make_guarded(cache=cache)
+    fd = os.open(v.mount_point / "f", os.O_CREAT | os.O_RDWR)
+    write_all(fd, PAGE)
+    v.ctl("drill", v.name, "--outage", "--for", "60s", "--yes")
+    v.reach("read-only", "drill")
+    os.fsync(fd)
+    v.ctl("lock", v.name)
+    os.fsync(fd)
+    os.close(fd)
+
+
+def test_a_lock_that_cannot_be_kept_says_so(make_guarded):
+    v = make_guarded()
+    state = v.backing / ".tdefs/state"
+    state.mkdir()  # so that it cannot be replaced
+    result = v.ctl("lock", v.name, check=False)
+    assert result.returncode == 1 and "a restart would not know" in result.stderr
+    assert v.now() == "inaccessible"
+    state.rmdir()
+    wait_for(state.is_file, "the state to be written with a later probe")
+
+
 def test_read_only_then_inaccessible_in_an_outage(make_guarded):
     v = make_guarded(**OUTAGE)
     path = v.mount_point / "f"

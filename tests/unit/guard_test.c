@@ -204,6 +204,15 @@ static void remembered_denied(void)
 	assert_false(actions & GUARD_DO_UNLOCK);
 }
 
+/* Also where a denial leads to read-only first: that time is over. */
+static void remembered_denied_for_reading(void)
+{
+	policy.on_denied = ON_DENIED_READ_ONLY;
+	start_with((struct guard_record){ .denied = true, .denied_at = now.now - 7200 });
+	granted_twice();
+	assert_false(actions & GUARD_DO_UNLOCK);
+}
+
 static void waiting_granted(void)
 {
 	waiting(), unlocked(VAULT_GRANTED);
@@ -469,6 +478,8 @@ static const struct line {
 	  GUARD_INACCESSIBLE },
 	{ "| starting | remembered as denied | inaccessible |", remembered_denied,
 	  GUARD_INACCESSIBLE },
+	{ "| starting | remembered as denied, on_denied = read-only | inaccessible |",
+	  remembered_denied_for_reading, GUARD_INACCESSIBLE },
 	{ "| waiting | granted | online |", waiting_granted, GUARD_ONLINE },
 	{ "| waiting | denied | inaccessible |", waiting_denied, GUARD_INACCESSIBLE },
 	{ "| online | denied once | online |", denied_once, GUARD_ONLINE },

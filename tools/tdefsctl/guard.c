@@ -100,9 +100,21 @@ static bool is_resuming(const json_t *status)
 
 int verb_lock(struct call *call)
 {
+	CLEANUP_JSON json_t *status = NULL;
+
 	if (tell(call, json_pack("{s:s}", "command", "lock")) < 0 ||
-	    wait_while(call, is_draining) < 0)
+	    wait_while(call, is_draining) < 0 || look(call, &status) < 0)
 		return call_failed(call);
+	if (json_is_true(
+		    json_object_get(json_object_get(status, "key_access"), "state_not_kept"))) {
+		errmsg_next(&call->err, "look at the backing file system; it is tried again with "
+					"every probe");
+		(void)errmsg_fail(&call->err, -EIO, EXIT_CODE_FAILED,
+				  "volume %s: locked, but a restart would not know: .tdefs/state "
+				  "cannot be written",
+				  call->args[0]);
+		return call_failed(call);
+	}
 	return report(call, "inaccessible");
 }
 
