@@ -63,6 +63,11 @@ def process_is_gone(pid):
         return True
 
 
+def parent_of(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        return int(stat.read().rsplit(")", 1)[1].split()[1])
+
+
 class Volume:
     """One volume, its configuration and its daemon."""
 

@@ -52,11 +52,13 @@ int control_call(const char *runtime_dir, const char *volume, const json_t *requ
 {
 	struct control_link l = control_link(-1, -1, CONTROL_TIMEOUT_S);
 	CLEANUP_CLOSE int fd = connect_to(runtime_dir, volume);
+	int r;
 
 	if (fd < 0)
 		return fd;
 	l.fd = fd;
-	return exchange(&l, request, ret_answer);
+	r = exchange(&l, request, ret_answer);
+	return r == -ECONNRESET || r == -EPIPE ? -ECONNREFUSED : r; /* it died meanwhile */
 }
 
 /* The mount point it tells of; NULL when it says nothing. */

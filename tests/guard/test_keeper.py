@@ -7,16 +7,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import CACHE_MODES, is_mounted, process_is_gone, wait_for
+from conftest import CACHE_MODES, is_mounted, parent_of, process_is_gone, wait_for
 from guard_kit import MARKER, Reader, error_of, map_shared
 
 PAGE = MARKER * 1000
 DEAD = ("ENOTCONN", "ECONNABORTED", "EIO")
-
-
-def parent_of(pid):
-    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-        return int(stat.read().rsplit(")", 1)[1].split()[1])
 
 
 def kill(v):

@@ -105,6 +105,8 @@ def test_discovery(vault):
         found = vault.send("GET", f"/{vault.tenant}{path}").json
         assert found["issuer"].startswith(f"{vault.url}/{vault.tenant}/")
         assert found["token_endpoint"].startswith(f"{vault.url}/{vault.tenant}/oauth2/")
+    private = vault.send("GET", "/adfs/.well-known/openid-configuration").json
+    assert private["token_endpoint"] == f"{vault.url}/adfs/oauth2/v2.0/token"
     instance = vault.send("GET", "/common/discovery/instance?api-version=1.1").json
     assert instance["tenant_discovery_endpoint"].startswith(f"{vault.url}/{vault.tenant}/")
     assert aadsts(vault.send("GET", f"/{uuid.uuid4()}/v2.0/.well-known/openid-configuration"))[

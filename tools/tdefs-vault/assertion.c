@@ -106,8 +106,9 @@ static bool audience_is_ours(const struct request *rq, const char *audience)
 					    "" };
 	char ours[400];
 
-	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
-		(void)snprintf(ours, sizeof(ours), "%s/%s%s", rq->base, rq->vault->tenant, ends[i]);
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(ends); i++) {
+		(void)snprintf(ours, sizeof(ours), "%s/%s%s", rq->base,
+			       i & 1 ? OAUTH_PRIVATE_TENANT : rq->vault->tenant, ends[i / 2]);
 		if (strcasecmp(ours, audience) == 0)
 			return true;
 	}

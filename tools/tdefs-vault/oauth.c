@@ -78,10 +78,9 @@ int oauth_error(struct request *rq, struct answer *a, unsigned status, const cha
 }
 
 /* The tenant's documents name every address by the host that was asked. */
-static int answer_configuration(struct request *rq, struct answer *a, bool v2)
+static int answer_configuration(struct request *rq, struct answer *a, const char *t, bool v2)
 {
 	const char *dot = v2 ? "/v2.0" : "";
-	const char *t = rq->vault->tenant;
 
 	return answer_json(
 		a,
@@ -299,10 +298,11 @@ static int call(struct request *rq, struct answer *a)
 {
 	char tenant[128];
 	enum endpoint e = endpoint_of(rq->path, tenant, sizeof(tenant));
+	bool private_authority = strcasecmp(tenant, OAUTH_PRIVATE_TENANT) == 0;
 
 	if (e == INSTANCE)
 		return answer_instance(rq, a);
-	if (strcasecmp(tenant, rq->vault->tenant) != 0)
+	if (!private_authority && strcasecmp(tenant, rq->vault->tenant) != 0)
 		return oauth_error(
 			rq, a, 400, "invalid_request", 90002,
 			"Tenant '%s' not found. Check to make sure you have the correct "
@@ -311,7 +311,10 @@ static int call(struct request *rq, struct answer *a)
 			"subscriptions for the tenant.",
 			tenant);
 	if (e == CONFIGURATION_V1 || e == CONFIGURATION_V2)
-		return answer_configuration(rq, a, e == CONFIGURATION_V2);
+		return answer_configuration(rq, a,
+					    private_authority ? OAUTH_PRIVATE_TENANT
+							      : rq->vault->tenant,
+					    private_authority || e == CONFIGURATION_V2);
 	if (e == KEYS)
 		return answer_json(a, json_pack("{s:[]}", "keys"));
 	if (strcmp(rq->method, "POST") != 0)

@@ -10,6 +10,12 @@
 #include "identity.h"
 #include "request.h"
 
+/*
+ * Another name of the tenant. Azure's libraries take it for a private authority's
+ * and ask nobody else about the host (@azure/identity, getKnownAuthorities()).
+ */
+#define OAUTH_PRIVATE_TENANT "adfs"
+
 /* Whether a path is the authority's. */
 bool oauth_is_path(const char *path);
 

@@ -6,8 +6,8 @@ import { ClientSecretCredential } from "@azure/identity";
 import { CryptographyClient, KeyClient } from "@azure/keyvault-keys";
 
 const { VAULT_URL: url, TENANT, CLIENT_ID, CLIENT_SECRET, BLIND_ID, BLIND_SECRET } = process.env;
-// Without disableInstanceDiscovery the library asks login.microsoftonline.com first.
-const authority = { authorityHost: url, disableInstanceDiscovery: true };
+// The tenant is "adfs": for any other the library asks login.microsoftonline.com about the host first.
+const authority = { authorityHost: url };
 const credential = new ClientSecretCredential(TENANT, CLIENT_ID, CLIENT_SECRET, authority);
 const options = { disableChallengeResourceVerification: true };
 const client = new KeyClient(url, credential, options);
