@@ -47,18 +47,27 @@ static int exchange(const struct control_link *l, const json_t *request, json_t 
 	return *ret_answer ? 0 : -EPROTO;
 }
 
-int control_call(const char *runtime_dir, const char *volume, const json_t *request,
-		 json_t **ret_answer)
+static int call_once(const char *runtime_dir, const char *volume, const json_t *request,
+		     json_t **ret_answer)
 {
 	struct control_link l = control_link(-1, -1, CONTROL_TIMEOUT_S);
 	CLEANUP_CLOSE int fd = connect_to(runtime_dir, volume);
-	int r;
 
 	if (fd < 0)
 		return fd;
 	l.fd = fd;
-	r = exchange(&l, request, ret_answer);
-	return r == -ECONNRESET || r == -EPIPE ? -ECONNREFUSED : r; /* it died meanwhile */
+	return exchange(&l, request, ret_answer);
+}
+
+int control_call(const char *runtime_dir, const char *volume, const json_t *request,
+		 json_t **ret_answer)
+{
+	int r = call_once(runtime_dir, volume, request, ret_answer);
+
+	/* A daemon that is dying resets whoever it had not accepted; then there is none. */
+	if (r == -ECONNRESET || r == -EPIPE)
+		r = call_once(runtime_dir, volume, request, ret_answer);
+	return r;
 }
 
 /* The mount point it tells of; NULL when it says nothing. */
