@@ -18,8 +18,8 @@ struct guard_runner {
 	void *arg;
 	struct worker asker, drainer, purger;
 	pthread_t thread;
-	bool started;
 	int wake_fd, timer_fd;
+	bool started;
 
 	/* Held while a record is read off the guard and written, so that the newest is the last. */
 	pthread_mutex_t record_lock;
@@ -30,19 +30,19 @@ struct guard_runner {
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* a step was made, a command was done, or it was cancelled */
 	struct guard guard;
-	struct guard_view view; /* but for `guard` and `now_ms` */
-	enum vault_job job;
-	bool job_wanted[JOB_COUNT];
-	bool answered; /* `answer` of `job` waits to be stepped */
-	struct guard_probe answer;
-	struct vault_report report; /* what came with it */
-	bool drained;		    /* the drain has ended since it was asked for */
+	struct guard_view view;	    /* but for `guard` and `now_ms` */
+	struct guard_event command; /* the operator's, while `commanding` */
 	uint64_t drain_until_ms;    /* NEVER: no drain is waited for */
 	unsigned draining;	    /* counts: an earlier drain says nothing of a later one */
 	unsigned purging;	    /* counts: a purge that began before a switch says nothing */
-	bool commanding;	    /* somebody waits for `command` to be done */
-	bool command_waits;	    /* it was not taken yet */
-	struct guard_event command;
+	enum vault_job job;
+	struct guard_probe answer;  /* of `job`, while `answered` */
+	struct vault_report report; /* what came with it */
+	bool job_wanted[JOB_COUNT];
+	bool answered;	    /* it waits to be stepped */
+	bool drained;	    /* the drain has ended since it was asked for */
+	bool commanding;    /* somebody waits for `command` to be done */
+	bool command_waits; /* it was not taken yet */
 	bool cancelled, ended;
 };
 
