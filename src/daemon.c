@@ -135,6 +135,7 @@ static int run_kept(struct daemon *d)
 		close(d->ready_fd);
 		daemon_detach_output();
 	}
+	d->keeper.where = d->request->volume->mount;
 	return keeper_watch(&d->keeper, daemon);
 }
 

@@ -133,8 +133,11 @@ static int close_mountpoint(const struct daemon *d, struct errmsg *reterr)
 
 static int hand_over(const struct daemon *d, struct errmsg *reterr)
 {
-	int r = keeper_hand_over(&d->keeper, fs_device(d->fs));
+	unsigned connection;
+	int r = fs_connection(d->where, &connection);
 
+	if (r == 0)
+		r = keeper_hand_over(&d->keeper, fs_device(d->fs), connection);
 	if (r == 0)
 		return 0;
 	errmsg_next(reterr, "try again");

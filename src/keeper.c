@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/pidfd.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -43,43 +44,58 @@ union descriptor_message {
 	struct cmsghdr align;
 };
 
-int keeper_hand_over(const struct keeper *k, int device_fd)
-{
-	union descriptor_message control = { 0 };
-	char byte = 0;
-	struct iovec data = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &data,
-				  .msg_iovlen = 1,
-				  .msg_control = control.bytes,
-				  .msg_controllen = sizeof(control.bytes) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+/* What is handed over: a descriptor, and the number of its connection. */
+struct handover {
+	unsigned connection;
+	struct iovec data;
+	union descriptor_message control;
+	struct msghdr message;
+};
 
+static void handover_init(struct handover *h)
+{
+	*h = (struct handover){ .data = { &h->connection, sizeof(h->connection) } };
+	h->message = (struct msghdr){ .msg_iov = &h->data,
+				      .msg_iovlen = 1,
+				      .msg_control = h->control.bytes,
+				      .msg_controllen = sizeof(h->control.bytes) };
+}
+
+int keeper_hand_over(const struct keeper *k, int device_fd, unsigned connection)
+{
+	struct handover h;
+	struct cmsghdr *c;
+
+	handover_init(&h);
+	h.connection = connection;
+	c = CMSG_FIRSTHDR(&h.message);
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(c), &device_fd, sizeof(int));
-	return sendmsg(k->socket, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
+	return sendmsg(k->socket, &h.message, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-/* The device, or -1: the daemon ended without a mount. */
-static int take_device(int socket)
-{
-	union descriptor_message control = { 0 };
-	char byte;
-	struct iovec data = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &data,
-				  .msg_iovlen = 1,
-				  .msg_control = control.bytes,
-				  .msg_controllen = sizeof(control.bytes) };
-	const struct cmsghdr *c;
-	int fd = -1;
+/* The mount, as the keeper knows it; fd -1: the daemon ended without one. */
+struct device {
+	int fd;
+	unsigned connection;
+};
 
-	if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC) <= 0)
-		return -1;
-	c = CMSG_FIRSTHDR(&message);
+static struct device take_device(int socket)
+{
+	struct device device = { .fd = -1 };
+	const struct cmsghdr *c;
+	struct handover h;
+
+	handover_init(&h);
+	if (recvmsg(socket, &h.message, MSG_CMSG_CLOEXEC) <= 0)
+		return device;
+	c = CMSG_FIRSTHDR(&h.message);
 	if (c && c->cmsg_type == SCM_RIGHTS)
-		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-	return fd;
+		memcpy(&device.fd, CMSG_DATA(c), sizeof(device.fd));
+	device.connection = h.connection;
+	return device;
 }
 
 /* The daemon takes a secret out of its environment; here nobody needs one. */
@@ -99,33 +115,47 @@ static void pass_on(int signal_fd, pid_t daemon)
 		kill(daemon, (int)s.ssi_signo);
 }
 
-/* Until the daemon ends; the device that it handed over by then, or -1. */
-static int watch(int socket, int pidfd, int signal_fd, pid_t daemon)
+/* Until the daemon ends; the device that it handed over by then. */
+static struct device watch(int socket, int pidfd, int signal_fd, pid_t daemon)
 {
 	struct pollfd fds[] = { { .fd = pidfd, .events = POLLIN },
 				{ .fd = signal_fd, .events = POLLIN },
 				{ .fd = socket, .events = POLLIN } };
-	int device_fd = -1;
+	struct device device = { .fd = -1 };
 
 	for (;;) {
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
-			return device_fd;
+			return device;
 		if (fds[2].revents) {
-			device_fd = take_device(socket);
+			device = take_device(socket);
 			fds[2].fd = -1;
 		}
 		if (fds[1].revents & POLLIN)
 			pass_on(signal_fd, daemon);
 		if (fds[0].revents)
-			return device_fd;
+			return device;
 	}
+}
+
+/*
+ * Free whoever waits for what the daemon never answered (before Linux 6.9 it is
+ * not asked again): a descriptor that one of our threads is stuck in would stay
+ * open beyond our own end. Whoever waits keeps the mount busy, so that it is
+ * aborted and not unmounted. By path, hence only if it is still that mount.
+ */
+static void abort_mount(const struct keeper *k, unsigned connection)
+{
+	unsigned now;
+
+	if (fs_connection(k->where, &now) == 0 && now == connection)
+		IGNORE_RESULT(umount2(k->where, MNT_FORCE), "EBUSY: it was aborted");
 }
 
 int keeper_watch(const struct keeper *k, pid_t daemon)
 {
 	CLEANUP_CLOSE int pidfd = pidfd_open(daemon, 0);
 	CLEANUP_CLOSE int signal_fd = -1;
-	CLEANUP_CLOSE int device_fd = -1;
+	struct device device = { .fd = -1 };
 	sigset_t set;
 	int status = 0;
 
@@ -135,9 +165,9 @@ int keeper_watch(const struct keeper *k, pid_t daemon)
 	sigaddset(&set, SIGINT);
 	signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (pidfd >= 0) /* else there is nothing to wait for but its end */
-		device_fd = watch(k->socket, pidfd, signal_fd, daemon);
-	if (device_fd >= 0)
-		fs_evict(device_fd, atomic_load(k->highest_node));
+		device = watch(k->socket, pidfd, signal_fd, daemon);
+	if (device.fd >= 0 && !fs_evict(device.fd, atomic_load(k->highest_node)))
+		abort_mount(k, device.connection);
 	while (waitpid(daemon, &status, 0) < 0 && errno == EINTR)
 		;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_CODE_FAILED;

@@ -16,6 +16,7 @@
 /* What daemon and keeper share. */
 struct keeper {
 	int socket;			/* the daemon's end, or the keeper's */
+	const char *where;		/* the mount point; in the keeper */
 	_Atomic uint64_t *highest_node; /* shared memory: node ids that the kernel may know */
 };
 
@@ -26,7 +27,7 @@ struct keeper {
 pid_t keeper_fork(struct keeper *ret_keeper) WARN_UNUSED;
 
 /* In the daemon, once it has mounted. */
-int keeper_hand_over(const struct keeper *k, int device_fd) WARN_UNUSED;
+int keeper_hand_over(const struct keeper *k, int device_fd, unsigned connection) WARN_UNUSED;
 
 /* In the keeper: until the daemon's end, and what that asks for. The exit code of both. */
 int keeper_watch(const struct keeper *k, pid_t daemon);

@@ -36,12 +36,19 @@ void fs_free(struct fs *fs);
 int fs_device(const struct fs *fs);
 
 /*
- * For whoever holds the device of a mount whose daemon is dead: drop the pages
- * of every node up to `highest_node`, and refuse what is asked meanwhile. Takes
- * 20 seconds at most. The mount itself ends when the last descriptor is closed.
- * Its threads may go on: the process is to end soon.
+ * The kernel's number of the connection behind the mount at `where`; asks
+ * nothing of whoever serves it.
  */
-void fs_evict(int device_fd, uint64_t highest_node);
+int fs_connection(const char *where, unsigned *ret_connection) WARN_UNUSED;
+
+/*
+ * For whoever holds the device of a mount whose daemon is dead: drop the pages
+ * of every node up to `highest_node`, and refuse what is asked meanwhile. False
+ * when some still wait after 5 seconds for what the daemon never answered: then
+ * the connection must be aborted. The mount itself ends when the last descriptor
+ * is closed. Threads may go on: the process is to end soon.
+ */
+bool fs_evict(int device_fd, uint64_t highest_node) WARN_UNUSED;
 
 /* Version of the libfuse that serves. */
 const char *fs_library_version(void);

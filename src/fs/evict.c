@@ -16,9 +16,10 @@
 
 #include "tdefs/fs.h"
 
-#define REQUEST_MAX ((1u << 20) + 65536) /* above FS_MAX_WRITE and its headers */
-#define DROPPERS    8
-#define MOST_S	    20
+#define REQUEST_MAX   ((1u << 20) + 65536) /* above FS_MAX_WRITE and its headers */
+#define DROPPERS_MOST 256
+#define LOOK_AGAIN_MS 20
+#define LOOKS_MOST    250 /* 5 seconds */
 
 /* linux/fuse.h of Linux 6.9: FUSE_NOTIFY_RESEND. */
 #define NOTIFY_RESEND 7
@@ -26,7 +27,8 @@
 struct eviction {
 	int fd;
 	uint64_t highest_node;
-	_Atomic uint64_t next;
+	_Atomic uint64_t next;	  /* node to be dropped */
+	_Atomic uint64_t dropped; /* how many were */
 };
 
 /* Is this a request that waits for an answer? */
@@ -72,7 +74,7 @@ static void resend(int fd)
 {
 	const struct fuse_out_header out = { .len = sizeof(out), .error = NOTIFY_RESEND };
 
-	IGNORE_RESULT(write(fd, &out, sizeof(out)), "then the abort at the end answers them");
+	IGNORE_RESULT(write(fd, &out, sizeof(out)), "then the abort answers them");
 }
 
 static void drop(int fd, uint64_t node)
@@ -91,30 +93,51 @@ static void *drop_all(void *arg)
 	struct eviction *e = arg;
 	uint64_t node;
 
-	while ((node = atomic_fetch_add(&e->next, 1)) <= e->highest_node)
+	while ((node = atomic_fetch_add(&e->next, 1)) <= e->highest_node) {
 		drop(e->fd, node);
+		atomic_fetch_add(&e->dropped, 1);
+	}
 	return NULL;
 }
 
-void fs_evict(int device_fd, uint64_t highest_node)
+static int start_thread(void *(*run)(void *arg), struct eviction *e)
+{
+	pthread_t thread;
+	int r = -pthread_create(&thread, NULL, run, e);
+
+	return r < 0 ? r : pthread_detach(thread);
+}
+
+/*
+ * Whoever meets a page that the daemon was reading or writing waits for it: as
+ * long as nothing moves, one more goes on with the rest. False: some still wait.
+ */
+static bool drop_in_turn(struct eviction *e)
+{
+	static const struct timespec pause = { .tv_nsec = LOOK_AGAIN_MS * 1000000 };
+	uint64_t before = 0, now;
+	int droppers = 0;
+
+	for (int looks = 0; looks < LOOKS_MOST; looks++) {
+		now = atomic_load(&e->dropped);
+		if (now == e->highest_node)
+			return true;
+		if (now == before && droppers < DROPPERS_MOST && start_thread(drop_all, e) == 0)
+			droppers++;
+		before = now;
+		nanosleep(&pause, NULL);
+	}
+	return false;
+}
+
+bool fs_evict(int device_fd, uint64_t highest_node)
 {
 	struct eviction *e = calloc(1, sizeof(*e)); /* its threads may outlive this call */
-	pthread_t refuser, droppers[DROPPERS];
-	struct timespec until;
-	int started = 0;
 
 	if (!e)
-		return;
+		return false;
 	*e = (struct eviction){ .fd = device_fd, .highest_node = highest_node, .next = 1 };
-	if (pthread_create(&refuser, NULL, refuse_all, e) == 0)
-		pthread_detach(refuser);
+	IGNORE_RESULT(start_thread(refuse_all, e), "then dirty pages wait for the abort");
 	resend(device_fd);
-	/* Several, because one that meets a page in use waits for it. */
-	while (started < DROPPERS && pthread_create(&droppers[started], NULL, drop_all, e) == 0)
-		started++;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += MOST_S;
-	for (int i = 0; i < started; i++)
-		IGNORE_RESULT(pthread_timedjoin_np(droppers[i], NULL, &until),
-			      "the abort that follows frees it");
+	return drop_in_turn(e);
 }

@@ -4,11 +4,13 @@
  * process calls, so that we know every buffer a request passes through.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -303,6 +305,17 @@ void fs_free(struct fs *fs)
 int fs_device(const struct fs *fs)
 {
 	return fuse_session_fd(fs->session);
+}
+
+int fs_connection(const char *where, unsigned *ret_connection)
+{
+	struct statx st;
+
+	/* Without AT_STATX_DONT_SYNC the kernel would ask us, who do not serve yet. */
+	if (statx(AT_FDCWD, where, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE, &st) < 0)
+		return -errno;
+	*ret_connection = st.stx_dev_minor;
+	return 0;
 }
 
 const char *fs_library_version(void)

@@ -25,13 +25,18 @@ def ends(keeper):
     wait_for(lambda: process_is_gone(keeper), "the keeper to end")
 
 
-@pytest.mark.parametrize("cache", CACHE_MODES)
-def test_no_page_stays_readable(make_volume, cache):
-    v = make_volume(cache=cache)
+@pytest.fixture(params=CACHE_MODES)
+def opened(request, make_volume):
+    """A mounted volume, in each cache mode, a file of PAGE in it, and a descriptor of that."""
+    v = make_volume(cache=request.param)
     v.mount()
     path = v.mount_point / "f"
     path.write_bytes(PAGE)
-    fd = os.open(path, os.O_RDONLY)
+    return v, path, os.open(path, os.O_RDWR)
+
+
+def test_no_page_stays_readable(opened):
+    v, path, fd = opened
     assert os.pread(fd, 10, 0) == PAGE[:10]
     reader = Reader(path)
     try:
@@ -47,14 +52,9 @@ def test_no_page_stays_readable(make_volume, cache):
     v.unmount_dead()
 
 
-@pytest.mark.parametrize("cache", CACHE_MODES)
-def test_dirty_pages_do_not_hold_it_up(make_volume, cache):
+def test_dirty_pages_do_not_hold_it_up(opened):
     """They cannot be written any more; what was not synced is lost, as in any crash."""
-    v = make_volume(cache=cache)
-    v.mount()
-    path = v.mount_point / "f"
-    path.write_bytes(PAGE)
-    fd = os.open(path, os.O_RDWR)
+    v, path, fd = opened
     os.fsync(fd)
     mapping = map_shared(fd, len(PAGE))
     mapping[0:5] = b"dirty"
@@ -99,6 +99,41 @@ def test_many_files_under_load(make_volume):
         assert error_of(os.pread, fd, 10, 0) in DEAD
         os.close(fd)
     v.unmount_dead()
+
+
+def test_reads_that_were_never_answered(make_volume):
+    """Pages that the daemon was about to fill are locked: others' must be dropped all the same."""
+    v = make_volume()
+    v.mount()
+    files = [v.mount_point / str(i) for i in range(24)]
+    for f in files:
+        f.write_bytes(PAGE * 100)
+        forget(f)
+        forget(v.backing / f.name)
+    known = v.mount_point / "known"
+    known.write_bytes(PAGE)
+    fd = os.open(known, os.O_RDONLY)
+    assert os.pread(fd, 10, 0) == PAGE[:10]
+    threads = [threading.Thread(target=error_of, args=(f.read_bytes,)) for f in files]
+    for t in threads:
+        t.start()
+    reads = v.counter("reads")
+    wait_for(lambda: v.counter("reads") > reads or not any(t.is_alive() for t in threads), "reads")
+    ends(kill(v))
+    for t in threads:
+        t.join(60)
+    assert not any(t.is_alive() for t in threads)
+    assert error_of(os.pread, fd, 10, 0) in DEAD
+    os.close(fd)
+    v.unmount_dead()
+
+
+def forget(path):
+    """Put it on disk and out of the cache."""
+    fd = os.open(path, os.O_RDONLY)
+    os.fsync(fd)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(fd)
 
 
 def test_an_ordinary_end_is_the_keepers_too(make_volume):
