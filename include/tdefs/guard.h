@@ -129,12 +129,20 @@ struct guard_record guard_record_of(const struct guard *g);
 /* Whether the invariants of STATES.md hold. */
 bool guard_is_sound(const struct guard *g);
 
+/* When an outage is `after_ms` old, what was given in addition counted; GUARD_NEVER: there is none. */
+static inline uint64_t guard_outage_ms(const struct guard *g, uint64_t after_ms)
+{
+	return g->silent_ms ? g->silent_ms + g->extended_ms + after_ms : UINT64_MAX;
+}
+
 /* When guard_step() must be called again at the latest, with GUARD_TICK. */
 uint64_t guard_next_tick(const struct guard_policy *p, const struct guard *g);
 
+#define GUARD_NEVER UINT64_MAX
+
 /*
  * Milliseconds until the volume becomes read-only or inaccessible if nothing
- * changes; UINT64_MAX: it will not, by itself. 0: it is.
+ * changes; GUARD_NEVER: it will not, by itself. 0: it is.
  */
 uint64_t guard_until_read_only(const struct guard_policy *p, const struct guard *g,
 			       uint64_t now_ms);

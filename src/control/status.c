@@ -34,7 +34,7 @@ static json_t *protector_json(const struct key_slot *slot)
 /* null: never, by itself. */
 static json_t *seconds_json(uint64_t ms)
 {
-	return ms == UINT64_MAX ? json_null() : json_integer((json_int_t)((ms + 999) / 1000));
+	return ms == GUARD_NEVER ? json_null() : json_integer((json_int_t)((ms + 999) / 1000));
 }
 
 static json_t *time_json(uint64_t at)

@@ -20,7 +20,7 @@ int guard_runner_new(const struct guard_policy *policy, const struct clock *cloc
 	r->clock = clock;
 	r->ops = ops;
 	r->arg = arg;
-	r->drain_until_ms = NEVER;
+	r->drain_until_ms = GUARD_NEVER;
 	worker_init(&r->asker, runner_ask_vault, r);
 	worker_init(&r->drainer, runner_drain, r);
 	worker_init(&r->purger, runner_purge, r);

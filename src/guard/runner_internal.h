@@ -6,8 +6,6 @@
 #include "tdefs/guard_runner.h"
 #include "worker.h"
 
-#define NEVER UINT64_MAX
-
 /* By urgency. */
 enum vault_job { JOB_NONE, JOB_PROBE, JOB_UNLOCK, JOB_RESUME, JOB_COUNT };
 
@@ -32,7 +30,7 @@ struct guard_runner {
 	struct guard guard;
 	struct guard_view view;	    /* but for `guard` and `now_ms` */
 	struct guard_event command; /* the operator's, while `commanding` */
-	uint64_t drain_until_ms;    /* NEVER: no drain is waited for */
+	uint64_t drain_until_ms;    /* GUARD_NEVER: no drain is waited for */
 	unsigned draining;	    /* counts: an earlier drain says nothing of a later one */
 	unsigned purging;	    /* counts: a purge that began before a switch says nothing */
 	enum vault_job job;

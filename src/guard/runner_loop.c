@@ -118,7 +118,7 @@ static void start_job(struct guard_runner *r, struct guard_time t)
 		return;
 	r->job = job;
 	r->job_wanted[job] = false;
-	r->guard.next_probe_ms = NEVER; /* the answer sets it */
+	r->guard.next_probe_ms = GUARD_NEVER; /* the answer sets it */
 	worker_ask(&r->asker);
 }
 
@@ -214,9 +214,10 @@ static bool take_command(struct guard_runner *r, struct guard_event *e)
 /* Under the lock. */
 static bool take_drained(struct guard_runner *r, struct guard_event *e)
 {
-	if (r->drain_until_ms == NEVER || (!r->drained && r->clock->boot_ms() < r->drain_until_ms))
+	if (r->drain_until_ms == GUARD_NEVER ||
+	    (!r->drained && r->clock->boot_ms() < r->drain_until_ms))
 		return false;
-	r->drain_until_ms = NEVER;
+	r->drain_until_ms = GUARD_NEVER;
 	*e = (struct guard_event){ .kind = GUARD_DRAINED };
 	return true;
 }
@@ -244,7 +245,7 @@ static uint64_t next_moment(const struct guard_runner *r)
 	struct guard g = r->guard;
 
 	if (r->job != JOB_NONE)
-		g.next_probe_ms = NEVER;
+		g.next_probe_ms = GUARD_NEVER;
 	return guard_next_tick(r->policy, &g);
 }
 

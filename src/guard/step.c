@@ -151,8 +151,7 @@ static void on_time(const struct guard_policy *p, struct guard *g, struct guard_
 {
 	if (is_pending(g) && t.ms - g->denied_ms >= GUARD_SILENCE_CONFIRMS_MS)
 		confirm_denial(g);
-	if (is_mounted(g) && g->silent_ms &&
-	    t.ms - g->silent_ms >= p->outage_read_only_after_ms + g->extended_ms)
+	if (is_mounted(g) && t.ms >= guard_outage_ms(g, p->outage_read_only_after_ms))
 		g->reasons |= GUARD_OUTAGE;
 	if (g->reasons & GUARD_DRILL && t.ms >= g->drill_until_ms)
 		end_drill(g, t);
@@ -173,7 +172,10 @@ static void resume(const struct guard_policy *p, struct guard *g, const struct g
 	on_answer(p, g, e->probe, t);
 	if (e->probe.verdict != VAULT_GRANTED)
 		return;
-	g->reasons &= ~(unsigned)(GUARD_LOCKED | GUARD_DENIED);
+	g->reasons &= ~(unsigned)GUARD_LOCKED;
+	if (!undoes_denial(g, e->probe))
+		return;
+	g->reasons &= ~(unsigned)GUARD_DENIED;
 	g->denials = 0;
 }
 
@@ -238,8 +240,8 @@ static enum guard_state wanted(const struct guard_policy *p, const struct guard 
 
 	if (g->reasons & GUARD_LOCKED)
 		return GUARD_INACCESSIBLE;
-	if (g->reasons &
-	    GUARD_DENIED) /* what is down by a denial is not half up again by a restart */
+	/* What is down by a denial is not half up again by a restart. */
+	if (g->reasons & GUARD_DENIED)
 		want = worse(want, g->state == GUARD_INACCESSIBLE
 					   ? GUARD_INACCESSIBLE
 					   : denied_target(p, g->denied_ms, t.ms));
@@ -269,13 +271,17 @@ static unsigned ask_for_key(struct guard *g)
 	return GUARD_DO_UNLOCK;
 }
 
+static bool is_grant(const struct guard_event *e)
+{
+	return (e->kind == GUARD_PROBED || e->kind == GUARD_RESUME) &&
+	       e->probe.verdict == VAULT_GRANTED;
+}
+
 /* Up, once the DEK is there; it is asked for after a grant only. */
 static unsigned go_up(struct guard *g, const struct guard_event *e, enum guard_state want)
 {
-	bool answer = e->kind == GUARD_PROBED || e->kind == GUARD_RESUME;
-
 	if (!g->has_key)
-		return answer && e->probe.verdict == VAULT_GRANTED ? ask_for_key(g) : 0;
+		return is_grant(e) ? ask_for_key(g) : 0;
 	g->state = g->target = want;
 	return GUARD_DO_SWITCH | GUARD_DO_PURGE;
 }
@@ -312,7 +318,9 @@ static unsigned settle_start(struct guard *g, const struct guard_event *e, struc
 	if (e->kind == GUARD_UNLOCK_FAILED)
 		g->state = g->target =
 			e->probe.verdict == VAULT_BROKEN ? GUARD_FAILED : GUARD_WAITING;
-	return g->state != GUARD_FAILED && t.ms >= g->next_probe_ms ? ask_for_key(g) : 0;
+	if (g->state == GUARD_FAILED)
+		return 0;
+	return is_grant(e) || t.ms >= g->next_probe_ms ? ask_for_key(g) : 0;
 }
 
 static unsigned settle(const struct guard_policy *p, struct guard *g, const struct guard_event *e,

@@ -5,10 +5,10 @@
 
 #include "tdefs/guard.h"
 
-#define NEVER UINT64_MAX
-
 static uint64_t left(uint64_t until_ms, uint64_t now_ms)
 {
+	if (until_ms == GUARD_NEVER)
+		return GUARD_NEVER;
 	return until_ms > now_ms ? until_ms - now_ms : 0;
 }
 
@@ -21,9 +21,7 @@ uint64_t guard_until_read_only(const struct guard_policy *p, const struct guard 
 {
 	if (g->state == GUARD_READ_ONLY || g->state == GUARD_INACCESSIBLE)
 		return 0;
-	return g->silent_ms == 0
-		       ? NEVER
-		       : left(g->silent_ms + p->outage_read_only_after_ms + g->extended_ms, now_ms);
+	return left(guard_outage_ms(g, p->outage_read_only_after_ms), now_ms);
 }
 
 /* When the last probe that confirms a pending denial is due. */
@@ -34,12 +32,11 @@ static uint64_t confirmed_ms(const struct guard_policy *p, const struct guard *g
 
 uint64_t guard_until_denied(const struct guard_policy *p, const struct guard *g, uint64_t now_ms)
 {
-	uint64_t until = NEVER;
+	uint64_t until;
 
 	if (g->state == GUARD_INACCESSIBLE)
 		return 0;
-	if (g->silent_ms)
-		until = left(g->silent_ms + p->outage_deny_after_ms + g->extended_ms, now_ms);
+	until = left(guard_outage_ms(g, p->outage_deny_after_ms), now_ms);
 	if (g->denials > 0 || g->reasons & GUARD_DENIED)
 		until = earlier(until, left(p->on_denied == ON_DENIED_READ_ONLY
 						    ? g->denied_ms + p->denied_read_only_for_ms
@@ -52,14 +49,10 @@ uint64_t guard_next_tick(const struct guard_policy *p, const struct guard *g)
 {
 	uint64_t next = g->next_probe_ms;
 
-	if (g->silent_ms && g->state >= GUARD_ONLINE) {
-		uint64_t since = g->silent_ms + g->extended_ms;
-
-		if (!(g->reasons & GUARD_OUTAGE))
-			next = earlier(next, since + p->outage_read_only_after_ms);
-		else if (g->target != GUARD_INACCESSIBLE)
-			next = earlier(next, since + p->outage_deny_after_ms);
-	}
+	if (g->state >= GUARD_ONLINE && !(g->reasons & GUARD_OUTAGE))
+		next = earlier(next, guard_outage_ms(g, p->outage_read_only_after_ms));
+	else if (g->state >= GUARD_ONLINE && g->target != GUARD_INACCESSIBLE)
+		next = earlier(next, guard_outage_ms(g, p->outage_deny_after_ms));
 	if (g->denials > 0 && !(g->reasons & GUARD_DENIED))
 		next = earlier(next, g->denied_ms + GUARD_SILENCE_CONFIRMS_MS);
 	if (g->reasons & GUARD_DENIED && g->target != GUARD_INACCESSIBLE)

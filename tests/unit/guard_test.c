@@ -217,6 +217,15 @@ static void waiting_granted(void)
 {
 	waiting(), unlocked(VAULT_GRANTED);
 }
+/* The operator does not wait for the next turn. */
+static void waiting_resumed(void)
+{
+	starting();
+	unlocked(VAULT_UNREACHABLE);
+	resumed(VAULT_GRANTED);
+	unlocked(VAULT_GRANTED);
+}
+
 static void waiting_denied(void)
 {
 	waiting(), unlocked(VAULT_DENIED);
@@ -431,6 +440,13 @@ static void locked_resumed(void)
 	by_way_of_the_dek();
 }
 
+static void denied_resumed_by_secondary(void)
+{
+	denied();
+	step((struct guard_event){ .kind = GUARD_RESUME, .probe = { VAULT_GRANTED, true } });
+	assert_int_equal(guard.reasons, GUARD_DENIED);
+}
+
 static void denied_resume_denied(void)
 {
 	locked();
@@ -481,6 +497,7 @@ static const struct line {
 	{ "| starting | remembered as denied, on_denied = read-only | inaccessible |",
 	  remembered_denied_for_reading, GUARD_INACCESSIBLE },
 	{ "| waiting | granted | online |", waiting_granted, GUARD_ONLINE },
+	{ "| waiting | resumed, granted | online |", waiting_resumed, GUARD_ONLINE },
 	{ "| waiting | denied | inaccessible |", waiting_denied, GUARD_INACCESSIBLE },
 	{ "| online | denied once | online |", denied_once, GUARD_ONLINE },
 	{ "| online | denied, confirmed | draining |", denied_confirmed, GUARD_DRAINING },
@@ -523,6 +540,8 @@ static const struct line {
 	  GUARD_INACCESSIBLE },
 	{ "| inaccessible | resumed, granted | online, by way of the DEK |", locked_resumed,
 	  GUARD_ONLINE },
+	{ "| inaccessible | resumed by the secondary, denied by the primary | inaccessible |",
+	  denied_resumed_by_secondary, GUARD_INACCESSIBLE },
 	{ "| inaccessible | resumed, denied | inaccessible |", denied_resume_denied,
 	  GUARD_INACCESSIBLE },
 	{ "| inaccessible | granted after an outage | online, by way of the DEK |", outage_granted,
