@@ -61,6 +61,7 @@ static void on_ready(void *arg)
 	struct daemon *d = arg;
 
 	atomic_store(&d->mounted, true);
+	atomic_store(&d->control_context.mounted_at, (int64_t)time(NULL));
 	log_info("volume %s: mounted at %s (tdefs %s, libfuse %s, cache %s)",
 		 d->request->volume->name, d->request->volume->mount, TDEFS_VERSION,
 		 fs_library_version(), cache_mode_name(d->request->volume->settings.cache));
@@ -111,9 +112,8 @@ static int open_volume(struct daemon *d, struct errmsg *reterr)
 
 static int start_control(struct daemon *d, struct errmsg *reterr)
 {
-	d->control_context = (struct control_context){ .volume = d->volume,
-						       .libfuse = fs_library_version(),
-						       .mounted_at = (int64_t)time(NULL) };
+	d->control_context =
+		(struct control_context){ .volume = d->volume, .libfuse = fs_library_version() };
 	return control_start(&d->control_context, d->request->config->runtime_dir, &d->control,
 			     reterr);
 }
@@ -193,16 +193,12 @@ static int not_in_time(const struct daemon *d, const struct guard_view *view, st
 static void say_inaccessible(const struct daemon *d, const struct guard_view *view)
 {
 	const char *name = d->request->volume->name;
-	char reasons[64];
+	char reasons[64], next[CONTROL_NEXT_STEP_MAX];
 
-	fprintf(stderr, "tdefs: volume %s: mounted, but inaccessible (%s)%s%s\n", name,
+	control_next_step(view, d->request->volume, next, sizeof(next));
+	fprintf(stderr, "tdefs: volume %s: mounted, but inaccessible (%s)%s%s\n  next: %s\n", name,
 		guard_reasons_text(view->guard.reasons, reasons, sizeof(reasons)),
-		view->answered ? ": " : "", view->answered ? view->report.error.text : "");
-	if (view->answered && view->report.error.next[0])
-		fprintf(stderr, "  next: %s; then it heals by itself, or by tdefsctl resume %s\n",
-			view->report.error.next, name);
-	else
-		fprintf(stderr, "  next: tdefsctl resume %s, when it is to be used again\n", name);
+		view->answered ? ": " : "", view->answered ? view->report.error.text : "", next);
 }
 
 /* Until the vault has given the DEK, or has refused it, or mount_timeout is over. */

@@ -13,6 +13,7 @@
 #define TDEFS_CONTROL_H
 
 #include <jansson.h>
+#include <stdatomic.h>
 #include <sys/types.h>
 
 #include "tdefs/errmsg.h"
@@ -45,9 +46,14 @@ static inline void cleanup_json_(json_t **j)
 /* What the protocol tells of; outlives the server. */
 struct control_context {
 	struct volume *volume;
-	const char *libfuse; /* version */
-	int64_t mounted_at;  /* seconds since 1970 */
+	const char *libfuse;	    /* version */
+	_Atomic int64_t mounted_at; /* seconds since 1970; 0: not yet */
 };
+
+/* What an operator does next about the key; "" when nothing is to be done. Thread-safe. */
+void control_next_step(const struct guard_view *view, const struct volume_config *vc, char *out,
+		       size_t len);
+#define CONTROL_NEXT_STEP_MAX 1200
 
 /*
  * Answer one request: text in, JSON text out (malloc'ed; NULL: no memory).

@@ -84,30 +84,31 @@ static json_t *reasons_json(unsigned reasons)
 	return array;
 }
 
-/* What an operator does next; "" when nothing is to be done. */
-static void next_step(const struct guard_view *view, const struct volume_config *vc, char *out,
-		      size_t len)
+void control_next_step(const struct guard_view *view, const struct volume_config *vc, char *out,
+		       size_t len)
 {
 	const struct guard *g = &view->guard;
 	uint64_t heals_until = g->denied_at + vc->settings.guard.heal_window_ms / 1000;
-	bool heals = view->report_at <= heals_until;
+	const char *fix = view->answered && view->report.verdict != VAULT_GRANTED
+				  ? view->report.error.next
+				  : "grant the key again";
 
 	out[0] = '\0';
 	if (g->reasons & GUARD_LOCKED)
 		(void)snprintf(out, len, "tdefsctl resume %s, when it is to be used again",
 			       vc->name);
-	else if (g->reasons & GUARD_DENIED && !heals)
+	else if (g->reasons & GUARD_DENIED && view->report_at > heals_until)
 		(void)snprintf(out, len,
-			       "grant the key again, then tdefsctl resume %s: the denial is too "
-			       "old to heal by itself",
-			       vc->name);
+			       "%s, then tdefsctl resume %s: the denial is too old to heal by "
+			       "itself",
+			       fix, vc->name);
+	else if (g->reasons & GUARD_DENIED)
+		(void)snprintf(out, len, "%s; then it heals by itself, or by tdefsctl resume %s",
+			       fix, vc->name);
+	else if (g->silent_ms || g->denials)
+		(void)snprintf(out, len, "%s; then it heals by itself", fix);
 	else if (g->reasons & GUARD_DRILL)
 		(void)snprintf(out, len, "nothing: this is a drill, and it ends by itself");
-	else if (view->answered && view->report.verdict != VAULT_GRANTED)
-		(void)snprintf(out, len, "%s%s", view->report.error.next,
-			       g->state == GUARD_ONLINE ? ""
-							: "; it heals by itself once the vault "
-							  "grants the key");
 }
 
 static json_t *key_access_json(const struct guard_view *view, const struct volume_config *vc)
@@ -115,9 +116,9 @@ static json_t *key_access_json(const struct guard_view *view, const struct volum
 	const struct guard_policy *p = &vc->settings.guard;
 	const struct guard *g = &view->guard;
 	bool trouble = g->silent_ms || g->denials || g->reasons & GUARD_DENIED;
-	char next[1200];
+	char next[CONTROL_NEXT_STEP_MAX];
 
-	next_step(view, vc, next, sizeof(next));
+	control_next_step(view, vc, next, sizeof(next));
 	return json_pack("{s:o, s:o, s:b, s:o, s:o, s:b, s:b, s:b, s:o, s:o}", "last_answer",
 			 answer_json(view), "last_grant", time_json(g->granted_at), "trouble",
 			 (int)trouble, "seconds_until_read_only",

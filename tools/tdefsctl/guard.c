@@ -47,27 +47,36 @@ static int look(struct call *call, json_t **ret_status)
 	return ask(call, request, ret_status);
 }
 
+static const char *text_at(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "";
+}
+
+static const json_t *key_access(const json_t *status)
+{
+	return json_object_get(status, "key_access");
+}
+
 /* The volume's status after a command; the exit code is that of `expected`, or of what it is. */
 static int report(struct call *call, const char *expected)
 {
 	CLEANUP_JSON json_t *status = NULL;
 	const char *state, *next;
+	int code;
 
 	if (look(call, &status) < 0)
 		return call_failed(call);
-	state = json_string_value(json_object_get(status, "target"));
-	next = json_string_value(
-		json_object_get(json_object_get(status, "key_access"), "next_step"));
+	state = text_at(status, "target");
+	next = text_at(key_access(status), "next_step");
+	code = strcmp(state, expected) == 0 ? EXIT_CODE_DONE : state_exit_code(state);
 	if (call->json)
-		return print_json(TAKE_PTR(status), strcmp(state, expected) == 0
-							    ? EXIT_CODE_DONE
-							    : state_exit_code(state));
+		return print_json(TAKE_PTR(status), code);
 	printf("%s: %s\n", call->args[0], state);
-	if (strcmp(state, expected) == 0)
-		return EXIT_CODE_DONE;
-	if (next)
+	if (code != EXIT_CODE_DONE && next[0])
 		fprintf(stderr, "  next: %s\n", next);
-	return state_exit_code(state);
+	return code;
 }
 
 static void pause_briefly(void)
@@ -75,7 +84,7 @@ static void pause_briefly(void)
 	nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
 }
 
-/* Until the daemon is no longer busy with `field`: a way down, or a question to the vault. */
+/* Until the daemon is no longer busy: on a way down, or with a question to the vault. */
 static int wait_while(struct call *call, bool (*busy)(const json_t *status))
 {
 	for (;;) {
@@ -90,12 +99,12 @@ static int wait_while(struct call *call, bool (*busy)(const json_t *status))
 
 static bool is_draining(const json_t *status)
 {
-	return strcmp(json_string_value(json_object_get(status, "state")), "draining") == 0;
+	return strcmp(text_at(status, "state"), "draining") == 0;
 }
 
 static bool is_resuming(const json_t *status)
 {
-	return json_is_true(json_object_get(json_object_get(status, "key_access"), "resuming"));
+	return json_is_true(json_object_get(key_access(status), "resuming"));
 }
 
 int verb_lock(struct call *call)
@@ -105,8 +114,7 @@ int verb_lock(struct call *call)
 	if (tell(call, json_pack("{s:s}", "command", "lock")) < 0 ||
 	    wait_while(call, is_draining) < 0 || look(call, &status) < 0)
 		return call_failed(call);
-	if (json_is_true(
-		    json_object_get(json_object_get(status, "key_access"), "state_not_kept"))) {
+	if (json_is_true(json_object_get(key_access(status), "state_not_kept"))) {
 		errmsg_next(&call->err, "look at the backing file system; it is tried again with "
 					"every probe");
 		(void)errmsg_fail(&call->err, -EIO, EXIT_CODE_FAILED,
@@ -139,6 +147,7 @@ int verb_extend(struct call *call)
 int verb_drill(struct call *call)
 {
 	const char *kind = call->outage ? "outage" : "denial";
+	int code;
 
 	if (call->outage == call->denial || call->for_ms == 0)
 		return usage_error(call, "drill needs --outage or --denial, and --for T");
@@ -151,28 +160,28 @@ int verb_drill(struct call *call)
 				 (json_int_t)(call->for_ms / 1000))) < 0 ||
 	    wait_while(call, is_draining) < 0)
 		return call_failed(call);
-	(void)report(call, "online");
-	return EXIT_CODE_DONE;
+	code = report(call, "online"); /* read-only or inaccessible is what was asked for */
+	return code == EXIT_CODE_FAILED || code == EXIT_CODE_NOT_MOUNTED ? code : EXIT_CODE_DONE;
 }
 
 /* A restart drops the DEK: only a vault that grants it now gives it back. */
 int verb_safe_to_restart(struct call *call)
 {
 	CLEANUP_JSON json_t *status = NULL;
-	const json_t *access, *answer;
 	const char *verdict;
 
 	if (look(call, &status) < 0)
 		return call_failed(call);
-	access = json_object_get(status, "key_access");
-	answer = json_object_get(access, "last_answer");
-	verdict = json_string_value(json_object_get(answer, "class"));
-	if (verdict && strcmp(verdict, "granted") == 0 &&
-	    strcmp(json_string_value(json_object_get(status, "target")), "online") == 0)
-		return report(call, "online");
+	verdict = text_at(json_object_get(key_access(status), "last_answer"), "class");
+	if (strcmp(verdict, "granted") == 0) {
+		if (call->json)
+			return print_json(TAKE_PTR(status), EXIT_CODE_DONE);
+		printf("%s: safe to restart\n", call->args[0]);
+		return EXIT_CODE_DONE;
+	}
 	errmsg_next(&call->err, "do not restart; see tdefsctl status %s", call->args[0]);
 	(void)errmsg_fail(&call->err, -ENOKEY, EXIT_CODE_TRY_AGAIN,
 			  "volume %s: not safe to restart: the vault's last answer was: %s",
-			  call->args[0], verdict ? verdict : "none");
+			  call->args[0], verdict[0] ? verdict : "none");
 	return call_failed(call);
 }

@@ -50,10 +50,12 @@ static void print_key_access(const json_t *access)
 		printf("  vault      %s at %s%s%s\n", text_of(answer, "class"),
 		       when(number_of(answer, "at"), text), error ? ": " : "", error ? error : "");
 	printf("  last grant %s\n", when(number_of(access, "last_grant"), text));
-	if (!json_is_true(json_object_get(access, "trouble")))
-		return;
-	print_countdown(access, "seconds_until_read_only", "read-only");
-	print_countdown(access, "seconds_until_denied", "denied");
+	if (json_is_true(json_object_get(access, "trouble"))) {
+		print_countdown(access, "seconds_until_read_only", "read-only");
+		print_countdown(access, "seconds_until_denied", "denied");
+	}
+	if (json_is_true(json_object_get(access, "state_not_kept")))
+		puts("  warning    .tdefs/state cannot be written: a restart may forget this");
 	if (next)
 		printf("  next       %s\n", next);
 }
