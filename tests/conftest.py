@@ -2,6 +2,7 @@
 """What tests of the programs share: volumes in temporary directories, and their end."""
 
 import ctypes
+import errno
 import json
 import os
 import shutil
@@ -132,6 +133,19 @@ class Volume:
         self.tdefs("mount", self.name, *args)
         self.pid = self.status()["pid"]
         return self.mount_point
+
+    def mount_inaccessible(self, reason, *texts):
+        """
+        Mount without the key: a bare directory would let an engine begin anew. It says why and
+        what to do, and gives no contents.
+        """
+        result = self.tdefs("mount", self.name)
+        self.pid = self.status()["pid"]
+        for text in (f"mounted, but inaccessible ({reason})", "  next: ", *texts):
+            assert text in result.stderr, result.stderr
+        with pytest.raises(OSError) as refused:
+            (self.mount_point / "f").write_text("x")
+        assert refused.value.errno == (errno.EKEYREVOKED if reason == "denied" else errno.ENOKEY)
 
     def unmount(self):
         self.tdefs("unmount", self.name)

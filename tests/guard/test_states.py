@@ -123,8 +123,10 @@ def test_nothing_that_was_written_before_is_lost(make_guarded, cache):
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer's shadow is too much to search")
 @pytest.mark.parametrize("cache", CACHE_MODES)
 def test_no_plaintext_is_left(make_guarded, cache):
-    """Not in the page cache, not in mappings of other processes, not in the daemon."""
+    """Not in the page cache, not in mappings of other processes, not in the daemon; nor its keys."""
     v = make_guarded(cache=cache)
+    dek = v.dek()
+    assert holds(v.pid, dek)
     path = v.mount_point / "f"
     path.write_bytes(PAGE)
     assert path.read_bytes() == PAGE
@@ -137,6 +139,7 @@ def test_no_plaintext_is_left(make_guarded, cache):
         assert reader.look() == signal.SIGBUS
         assert error_of(os.pread, fd, 10, 0) == "ENOKEY"
         assert not holds(v.pid, MARKER)
+        assert not holds(v.pid, dek)
         v.ctl("resume", v.name)
         assert os.pread(fd, len(PAGE), 0) == PAGE
     finally:
@@ -258,9 +261,7 @@ def test_a_restart_undoes_no_lock(make_guarded):
     (v.mount_point / "f").write_bytes(PAGE)
     v.ctl("lock", v.name)
     v.unmount()
-    result = v.tdefs("mount", v.name)
-    assert "inaccessible (locked)" in result.stderr and f"resume {v.name}" in result.stderr
-    v.pid = v.status()["pid"]
+    v.mount_inaccessible("locked", f"resume {v.name}")
     v.answers("granted")
     v.answers("granted")
     assert v.now() == "inaccessible" and v.status()["reasons"] == ["locked"]
@@ -282,8 +283,7 @@ def test_a_restart_undoes_no_denial(make_guarded, how):
     else:
         v.unmount()
     key("enable")(v)
-    assert "inaccessible (denied)" in v.tdefs("mount", v.name).stderr
-    v.pid = v.status()["pid"]
+    v.mount_inaccessible("denied")
     v.answers("granted")
     v.answers("granted")
     assert v.now() == "inaccessible"
@@ -297,9 +297,7 @@ def test_a_restart_undoes_no_denial(make_guarded, how):
 def test_denied_at_mount(make_guarded):
     v = make_guarded(mounted=False)
     key("disable")(v)
-    result = v.tdefs("mount", v.name)
-    assert "mounted, but inaccessible (denied)" in result.stderr and "KeyDisabled" in result.stderr
-    v.pid = v.status()["pid"]
+    v.mount_inaccessible("denied", "KeyDisabled")
     assert error_of(os.mkdir, v.mount_point / "base") == "EKEYREVOKED"
     key("enable")(v)
     v.reach("online")
@@ -391,8 +389,7 @@ def test_a_state_file_that_is_damaged_counts_as_locked(make_guarded):
     v.ctl("lock", v.name)
     v.unmount()
     (v.backing / ".tdefs/state").write_bytes(b"tdefs-state 1\nlocked no\n")
-    assert "inaccessible (locked)" in v.tdefs("mount", v.name).stderr
-    v.pid = v.status()["pid"]
+    v.mount_inaccessible("locked")
     assert "state_damaged" in v.log_text()
     v.ctl("resume", v.name)
     assert v.now() == "online"

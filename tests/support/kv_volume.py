@@ -5,6 +5,7 @@ import json
 import re
 
 from conftest import Volume
+from vault_server import b64
 
 
 class VaultVolume(Volume):
@@ -37,6 +38,12 @@ class VaultVolume(Volume):
     def requirements(self, *args):
         report = self.ctl_json("check", *(args or [self.name]))
         return {r["requirement"]: r for r in report["requirements"]}
+
+    def dek(self):
+        """The DEK in the clear, as the vault gives it to whoever may unwrap."""
+        slot = next(s for s in self.ctl_json("header", "dump", self.name)["slots"] if s["state"] == "active")
+        path = slot["kid"].removeprefix(self.vault.url)
+        return self.identity.login().unwrap(path, b64(bytes.fromhex(slot["wrapped_dek"])))
 
     def active_kid(self):
         header = self.ctl_json("header", "dump", self.name)

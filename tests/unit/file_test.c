@@ -552,6 +552,51 @@ static void newer_record_versions_are_told_apart(void **state)
 	}
 }
 
+/* Taken away beneath an open file: no contents, in or out, and nothing is harmed by trying. */
+static void without_keys_nothing_is_read_or_written(void **state)
+{
+	const struct file_context *c = kit_context(&sim_sysio);
+	const size_t secrets = secret_count();
+	struct file *f = new_file(10000, 21);
+	const uint8_t *data;
+	uint8_t expect[5000], found[5000];
+
+	(void)state;
+	kit_read(f, expect, sizeof(expect), 3);
+	file_keys_wipe(c->keys);
+	assert_int_equal(secret_count(), secrets - 1); /* the DEK is gone, too */
+	assert_int_equal(file_read(f, kit_room(), 16, 3, &data), -ENOKEY);
+	assert_int_equal(file_write(f, kit_room(), expect, 7, 3), -ENOKEY);
+	assert_int_equal(file_write(f, kit_room(), expect, 7, 20000), -ENOKEY);
+	assert_int_equal(file_truncate(f, 4099), -ENOKEY);
+	assert_int_equal(file_sync(f, true), 0);
+	assert_int_equal(file_keys_set(c->keys, kit_dek()), 0);
+	kit_read(f, found, 4000, 3);
+	assert_memory_equal(found, expect, 4000);
+	file_close(f);
+	assert_int_equal(secret_count(), secrets);
+}
+
+/* A file that has no header yet gets none without a key, and one that has is not opened. */
+static void without_keys_no_file_is_begun(void **state)
+{
+	const struct file_context *c = kit_context(&sim_sysio);
+	struct file *f, *other = NULL;
+
+	(void)state;
+	sim_reset();
+	f = kit_open_sim();
+	file_keys_wipe(c->keys);
+	assert_int_equal(file_write(f, kit_room(), (const uint8_t *)"x", 1, 0), -ENOKEY);
+	assert_int_equal(file_size(f), 0);
+	assert_int_equal(file_keys_set(c->keys, kit_dek()), 0);
+	kit_write(f, (const uint8_t *)"x", 1, 0);
+	file_close(f);
+	file_keys_wipe(c->keys);
+	assert_int_equal(file_open(c, SIM_FD, 1, 0, &other), -ENOKEY);
+	assert_int_equal(file_keys_set(c->keys, kit_dek()), 0);
+}
+
 static void other_volumes_and_deks_are_told_apart(void **state)
 {
 	struct file_context other = *kit_context(&sim_sysio);
@@ -776,6 +821,8 @@ int main(void)
 		cmocka_unit_test_setup(unfinished_creates_are_empty, setup),
 		cmocka_unit_test_setup(truncation_to_nothing_keeps_the_header, setup),
 		cmocka_unit_test_setup(equal_plaintexts_give_different_ciphertexts, setup),
+		cmocka_unit_test_setup(without_keys_nothing_is_read_or_written, setup),
+		cmocka_unit_test_setup(without_keys_no_file_is_begun, setup),
 		cmocka_unit_test_setup(failed_sync_is_repeated_until_the_last_close, setup),
 		cmocka_unit_test_setup(latched_error_outlives_a_close_that_reported_nothing, setup),
 		cmocka_unit_test_setup(settling_cleans_or_latches, setup),

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Volumes whose protector lives in a key vault, from format to SQLite, and what takes the key away."""
 
-import errno
 import json
 import os
 import re
@@ -85,17 +84,6 @@ def mount_fails(volume, *texts):
     assert "  next: " in result.stderr
 
 
-def mounts_inaccessible(volume, *texts):
-    """A denial leaves no bare directory for an engine to begin anew in: it is mounted without contents."""
-    result = volume.tdefs("mount", volume.name)
-    for text in ("mounted, but inaccessible (denied)", "  next: ", *texts):
-        assert text in result.stderr, result.stderr
-    volume.pid = volume.status()["pid"]
-    with pytest.raises(OSError) as refused:
-        (volume.mount_point / "f").write_text("x")
-    assert refused.value.errno == errno.EKEYREVOKED
-
-
 def resumes(volume):
     assert volume.ctl("resume", volume.name).stdout == f"{volume.name}: online\n"
     (volume.mount_point / "f").write_text("x")
@@ -105,7 +93,7 @@ def resumes(volume):
 def test_a_disabled_key_opens_nothing(make_kv_volume):
     v = make_kv_volume()
     v.vault.command("key", "disable", "tde")
-    mounts_inaccessible(v, "KeyDisabled", "enable the key")
+    v.mount_inaccessible("denied", "KeyDisabled", "enable the key")
     assert v.requirements()["enabled"]["state"] == "missing"
     assert v.requirements()["unwrapKey"]["state"] == "unknown"
     v.vault.command("key", "enable", "tde")
@@ -115,7 +103,7 @@ def test_a_disabled_key_opens_nothing(make_kv_volume):
 def test_a_deleted_key_opens_nothing(make_kv_volume):
     v = make_kv_volume()
     v.vault.command("key", "delete", "tde")
-    mounts_inaccessible(v, "KeyNotFound", "recover")
+    v.mount_inaccessible("denied", "KeyNotFound", "recover")
     v.vault.command("key", "recover", "tde")
     resumes(v)
 
@@ -124,7 +112,7 @@ def test_a_deleted_key_opens_nothing(make_kv_volume):
 def test_a_permission_that_was_taken_away(make_kv_volume, permission):
     v = make_kv_volume()
     v.vault.command("revoke", v.name, "tde", permission)
-    mounts_inaccessible(v, "HTTP 403", "grant get, wrapKey and unwrapKey")
+    v.mount_inaccessible("denied", "HTTP 403", "grant get, wrapKey and unwrapKey")
     requirement = v.requirements()[permission]
     assert requirement["state"] == "missing" and requirement["next"]
     v.vault.command("grant", v.name, "tde", permission)
@@ -226,7 +214,7 @@ def test_check_is_of_the_version_that_wraps_the_volume(make_kv_volume):
     v.vault.command("key", "disable", f"tde/{old.rsplit('/', 1)[1]}")
     assert v.ctl("check", v.name, check=False).returncode != 0
     assert v.requirements()["enabled"]["state"] == "missing"
-    mounts_inaccessible(v, "disabled key")
+    v.mount_inaccessible("denied", "disabled key")
 
 
 def test_a_key_of_another_vault_is_not_asked(make_kv_volume, make_vault):
