@@ -103,7 +103,6 @@ static void forget_environment(void)
 {
 	for (char **word = environ; word && *word; word++)
 		explicit_bzero(*word, strlen(*word));
-	environ = NULL;
 }
 
 /* Who started us may signal us; the daemon knows what to do. */

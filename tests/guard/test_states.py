@@ -108,9 +108,10 @@ def test_nothing_that_was_written_before_is_lost(make_guarded, cache):
     mapping = map_shared(fd, 8192)
     write_all(fd, b"written")
     mapping[4096:4102] = b"mapped"
-    v.ctl("lock", v.name)
-    v.reach_purged("locked")
-    v.ctl("resume", v.name)
+    v.control("lock")
+    v.control_until("inaccessible", cache_purged=True)
+    v.control("resume")
+    v.control_until("online")
     assert os.pread(fd, 7, 0) == b"written"
     assert os.pread(fd, 6, 4096) == b"mapped"
     os.fsync(fd)
@@ -183,11 +184,13 @@ def test_fsync_of_what_was_written_before_works_while_down(make_guarded, cache):
     """The kernel pushes times along with it, which are always accepted."""
     v = make_guarded(cache=cache)
     fd = os.open(v.mount_point / "f", os.O_CREAT | os.O_RDWR)
+    os.utime(fd, (0, 0))  # so that writing gives it another time
     write_all(fd, PAGE)
-    v.ctl("drill", v.name, "--outage", "--for", "60s", "--yes")
-    v.reach("read-only", "drill")
+    v.control("drill", kind="outage", seconds=60)
+    v.control_until("read-only")
     os.fsync(fd)
-    v.ctl("lock", v.name)
+    v.control("lock")
+    v.control_until("inaccessible")
     os.fsync(fd)
     os.close(fd)
 

@@ -2,9 +2,11 @@
 """A volume with short timers whose key can be lost, and what users of it get meanwhile."""
 
 import errno
+import json
 import mmap
 import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -34,6 +36,24 @@ class GuardedVolume(VaultVolume):
     def reach_purged(self, *reasons):
         self.reach("inaccessible", *reasons)
         wait_for(lambda: self.status()["key_access"]["cache_purged"], "the cache to be purged")
+
+    def control(self, command, **more):
+        """
+        Ask the daemon without starting a program: a child closes the descriptors that it inherits,
+        and the kernel writes a file's dirty pages at each close.
+        """
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(str(self.directory / "run" / f"{self.name}.sock"))
+            s.sendall(json.dumps({"command": command, **more}).encode() + b"\n")
+            with s.makefile() as answer:
+                return json.loads(answer.readline())
+
+    def control_until(self, state, **access):
+        def reached():
+            status = self.control("status")
+            return status["state"] == state and access.items() <= status["key_access"].items()
+
+        wait_for(reached, f"{state}, {access}")
 
     def answers(self, verdict):
         """Wait for an answer of this class that the vault gave from now on."""

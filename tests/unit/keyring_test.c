@@ -327,6 +327,39 @@ static void the_canary_unwraps_to_its_hash(void **state)
 	secret_free(dek);
 }
 
+static enum vault_verdict probe(const struct key_slot *slot, struct vault_report *rep)
+{
+	enum vault_verdict v = keyring_probe(vault, slot, "v", &clock_kernel, 10000, rep);
+
+	assert_int_equal(v, rep->verdict);
+	return v;
+}
+
+/* Only the vault's own answer about the slot's own key counts, and a wrong one is no denial. */
+static void a_probe_tells_denied_from_broken(void **state)
+{
+	struct secret *dek = NULL;
+	struct volume_header h = new_header(&dek);
+	struct key_slot changed = *volume_header_active_slot(&h);
+	struct vault_report rep;
+
+	(void)state;
+	assert_int_equal(probe(volume_header_active_slot(&h), &rep), VAULT_GRANTED);
+	changed.canary_hash[5] ^= 1;
+	assert_int_equal(probe(&changed, &rep), VAULT_BROKEN);
+	assert_non_null(strstr(rep.error.text, "canary"));
+	changed = *volume_header_active_slot(&h);
+	changed.wrapped_canary[5] ^= 1;
+	assert_int_equal(probe(&changed, &rep), VAULT_BROKEN);
+	changed = *volume_header_active_slot(&h);
+	changed.thumbprint[5] ^= 1;
+	assert_int_equal(probe(&changed, &rep), VAULT_BROKEN);
+	assert_non_null(strstr(rep.error.text, "wrong protector"));
+	unlink(pem);
+	assert_int_equal(probe(volume_header_active_slot(&h), &rep), VAULT_DENIED);
+	secret_free(dek);
+}
+
 static void other_keys_and_tampering_are_refused(void **state)
 {
 	struct secret *dek = NULL;
@@ -485,6 +518,7 @@ int main(void)
 		TEST(header_writes_survive_every_fault),
 		TEST(a_new_header_opens_with_its_protector),
 		TEST(the_canary_unwraps_to_its_hash),
+		TEST(a_probe_tells_denied_from_broken),
 		TEST(other_keys_and_tampering_are_refused),
 		TEST(keys_of_unusual_size_are_refused),
 		TEST(pins_tell_what_was_seen),
