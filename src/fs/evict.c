@@ -18,7 +18,7 @@
 
 #define REQUEST_MAX   ((1u << 20) + 65536) /* above FS_MAX_WRITE and its headers */
 #define DROPPERS_MOST 256
-#define LOOK_AGAIN_MS 20
+#define LOOK_AGAIN_MS 20L
 #define LOOKS_MOST    250 /* 5 seconds */
 
 /* linux/fuse.h of Linux 6.9: FUSE_NOTIFY_RESEND. */
