@@ -48,8 +48,8 @@ union descriptor_message {
 struct handover {
 	unsigned connection;
 	struct iovec data;
-	union descriptor_message control;
 	struct msghdr message;
+	union descriptor_message control; /* last: its size varies, as C has it */
 };
 
 static void handover_init(struct handover *h)
