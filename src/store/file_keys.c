@@ -96,17 +96,22 @@ int file_key_adopt(struct file *f)
 	return r;
 }
 
-void file_key_drop(struct file *f)
+/* Under the lock, exclusive. */
+static void unlink_keyed(struct file *f)
 {
-	struct file_keys *k = f->context->keys;
-
-	if (!f->keyed_link)
-		return;
-	pthread_rwlock_wrlock(&k->lock);
 	*f->keyed_link = f->keyed_next;
 	if (f->keyed_next)
 		f->keyed_next->keyed_link = f->keyed_link;
 	f->keyed_link = NULL;
+}
+
+void file_key_drop(struct file *f)
+{
+	struct file_keys *k = f->context->keys;
+
+	pthread_rwlock_wrlock(&k->lock); /* for the link, too: neighbours change it */
+	if (f->keyed_link)
+		unlink_keyed(f);
 	secret_free(f->key);
 	f->key = NULL;
 	pthread_rwlock_unlock(&k->lock);
