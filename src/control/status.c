@@ -2,28 +2,121 @@
 /* A volume's status as JSON. Names are user-visible and stable. */
 #include "status.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "tdefs/bytes.h"
 
-static json_t *counters_json(const struct counters *c)
+json_t *status_time(uint64_t at)
 {
-	json_t *object = json_object();
-
-	for (int i = 0; object && i < COUNTER_MAX; i++)
-		if (json_object_set_new(object, counter_names[i],
-					json_integer(
-						(json_int_t)counter_read(c, (enum counter)i)))) {
-			json_decref(object);
-			return NULL;
-		}
-	return object;
+	return at ? json_integer((json_int_t)at) : json_null();
 }
 
-static json_t *protector_json(const struct key_slot *slot)
+json_t *status_text(const char *text)
 {
+	return text[0] ? text_json(text) : json_null();
+}
+
+json_t *status_object(const struct status_fact *facts, size_t n, const struct status_source *s)
+{
+	CLEANUP_JSON json_t *object = json_object();
+
+	for (size_t i = 0; i < n; i++)
+		if (json_object_set_new(object, facts[i].key, facts[i].make(s)) < 0)
+			return NULL;
+	return TAKE_PTR(object);
+}
+
+void status_read(const struct control_context *context, struct status_source *ret_source)
+{
+	struct volume *v = context->volume;
+	struct status_source *s = ret_source;
+
+	s->context = context;
+	s->vc = volume_config(v);
+	s->header = volume_header(v);
+	s->counters = volume_counters(v);
+	/* Released first: it never is more than what was latched. */
+	s->latched = counter_read(s->counters, COUNTER_ERRORS_RELEASED);
+	s->latched = counter_read(s->counters, COUNTER_ERRORS_LATCHED) - s->latched;
+	store_usage(volume_store(v), &s->usage);
+	guard_runner_view(volume_guard(v), &s->view);
+}
+
+static json_t *schema(const struct status_source *s)
+{
+	(void)s;
+	return json_integer(CONTROL_SCHEMA);
+}
+
+static json_t *name(const struct status_source *s)
+{
+	return json_string(s->vc->name);
+}
+
+static json_t *state(const struct status_source *s)
+{
+	return json_string(guard_state_name(s->view.guard.state));
+}
+
+static json_t *target(const struct status_source *s)
+{
+	return json_string(guard_state_name(s->view.guard.target));
+}
+
+static json_t *reasons(const struct status_source *s)
+{
+	CLEANUP_JSON json_t *array = json_array();
+	char text[64], *rest, *word;
+
+	guard_reasons_text(s->view.guard.reasons, text, sizeof(text));
+	for (word = strtok_r(text, ",", &rest); word; word = strtok_r(NULL, ",", &rest))
+		if (json_array_append_new(array, json_string(word)) < 0)
+			return NULL;
+	return TAKE_PTR(array);
+}
+
+static json_t *backing(const struct status_source *s)
+{
+	return text_json(s->vc->backing);
+}
+
+static json_t *mount(const struct status_source *s)
+{
+	return text_json(s->vc->mount);
+}
+
+static json_t *cache(const struct status_source *s)
+{
+	return json_string(cache_mode_name(s->vc->settings.cache));
+}
+
+static json_t *pid(const struct status_source *s)
+{
+	(void)s;
+	return json_integer(getpid());
+}
+
+static json_t *mounted_at(const struct status_source *s)
+{
+	return json_integer((json_int_t)s->context->mounted_at);
+}
+
+static json_t *uuid(const struct status_source *s)
+{
+	char text[UUID_TEXT_LEN];
+
+	return json_string(uuid_format(s->header->uuid, text));
+}
+
+static json_t *header_sequence(const struct status_source *s)
+{
+	return json_integer((json_int_t)s->header->sequence);
+}
+
+static json_t *protector(const struct status_source *s)
+{
+	const struct key_slot *slot = volume_header_active_slot(s->header);
 	char thumbprint[HEX_LEN(32)];
 
 	return json_pack("{s:o, s:s, s:I}", "kid", text_json(slot->kid), "thumbprint",
@@ -31,130 +124,72 @@ static json_t *protector_json(const struct key_slot *slot)
 			 (json_int_t)slot->created);
 }
 
-/* null: never, by itself. */
-static json_t *seconds_json(uint64_t ms)
+static json_t *version(const struct status_source *s)
 {
-	return ms == GUARD_NEVER ? json_null() : json_integer((json_int_t)((ms + 999) / 1000));
+	(void)s;
+	return json_string(TDEFS_VERSION);
 }
 
-static json_t *time_json(uint64_t at)
+static json_t *libfuse(const struct status_source *s)
 {
-	return at ? json_integer((json_int_t)at) : json_null();
+	return json_string(s->context->libfuse);
 }
 
-static json_t *text_or_null(const char *text)
+static json_t *nodes(const struct status_source *s)
 {
-	return text[0] ? text_json(text) : json_null();
+	return json_integer((json_int_t)s->usage.nodes);
 }
 
-/* What the last answer of the vault was. */
-static json_t *answer_json(const struct guard_view *view)
+static json_t *open_files(const struct status_source *s)
 {
-	const struct vault_report *r = &view->report;
-
-	if (!view->answered)
-		return json_null();
-	return json_pack("{s:s, s:o, s:o, s:o, s:i, s:o, s:o, s:o, s:o, s:o, s:b}", "class",
-			 vault_verdict_name(r->verdict), "at", time_json(view->report_at), "error",
-			 text_or_null(r->error.text), "next", text_or_null(r->error.next),
-			 "http_status", r->http_status, "code", text_or_null(r->code), "inner_code",
-			 text_or_null(r->inner_code), "message", text_or_null(r->message),
-			 "request_id", text_or_null(r->request_id), "network_info",
-			 text_or_null(r->network_info), "credential_alarm",
-			 (int)r->credential_alarm);
+	return json_integer((json_int_t)s->usage.open_files);
 }
 
-static json_t *probes_json(const struct guard_view *view)
+static json_t *latched_errors(const struct status_source *s)
 {
-	return json_pack("{s:I, s:I, s:I, s:I}", "granted", (json_int_t)view->probes[VAULT_GRANTED],
-			 "denied", (json_int_t)view->probes[VAULT_DENIED], "unreachable",
-			 (json_int_t)view->probes[VAULT_UNREACHABLE], "broken",
-			 (json_int_t)view->probes[VAULT_BROKEN]);
+	return json_integer((json_int_t)s->latched);
 }
 
-static json_t *reasons_json(unsigned reasons)
+static json_t *counters(const struct status_source *s)
 {
-	char text[64], *rest, *word;
-	json_t *array = json_array();
+	CLEANUP_JSON json_t *object = json_object();
 
-	guard_reasons_text(reasons, text, sizeof(text));
-	for (word = strtok_r(text, ",", &rest); word; word = strtok_r(NULL, ",", &rest))
-		IGNORE_RESULT(json_array_append_new(array, json_string(word)),
-			      "without memory the answer is none");
-	return array;
-}
+	for (int i = 0; i < COUNTER_MAX; i++) {
+		json_int_t n = (json_int_t)counter_read(s->counters, (enum counter)i);
 
-void control_next_step(const struct guard_view *view, const struct volume_config *vc, char *out,
-		       size_t len)
-{
-	const struct guard *g = &view->guard;
-	uint64_t heals_until = g->denied_at + vc->settings.guard.heal_window_ms / 1000;
-	const char *fix = view->answered && view->report.verdict != VAULT_GRANTED
-				  ? view->report.error.next
-				  : "grant the key again";
-
-	out[0] = '\0';
-	if (g->reasons & GUARD_LOCKED)
-		(void)snprintf(out, len, "tdefsctl resume %s, when it is to be used again",
-			       vc->name);
-	else if (g->reasons & GUARD_DENIED && view->report_at > heals_until)
-		(void)snprintf(out, len,
-			       "%s, then tdefsctl resume %s: the denial is too old to heal by "
-			       "itself",
-			       fix, vc->name);
-	else if (g->reasons & GUARD_DENIED)
-		(void)snprintf(out, len, "%s; then it heals by itself, or by tdefsctl resume %s",
-			       fix, vc->name);
-	else if (g->silent_ms || g->denials)
-		(void)snprintf(out, len, "%s; then it heals by itself", fix);
-	else if (g->reasons & GUARD_DRILL)
-		(void)snprintf(out, len, "nothing: this is a drill, and it ends by itself");
-}
-
-static json_t *key_access_json(const struct guard_view *view, const struct volume_config *vc)
-{
-	const struct guard_policy *p = &vc->settings.guard;
-	const struct guard *g = &view->guard;
-	bool trouble = g->silent_ms || g->denials || g->reasons & GUARD_DENIED;
-	char next[CONTROL_NEXT_STEP_MAX];
-
-	control_next_step(view, vc, next, sizeof(next));
-	return json_pack("{s:o, s:o, s:b, s:o, s:o, s:b, s:b, s:b, s:o, s:o}", "last_answer",
-			 answer_json(view), "last_grant", time_json(g->granted_at), "trouble",
-			 (int)trouble, "seconds_until_read_only",
-			 seconds_json(guard_until_read_only(p, g, view->now_ms)),
-			 "seconds_until_denied",
-			 seconds_json(guard_until_denied(p, g, view->now_ms)), "cache_purged",
-			 g->state == GUARD_INACCESSIBLE && view->cache_purged, "resuming",
-			 (int)view->resuming, "state_not_kept", (int)view->persist_failed,
-			 "next_step", text_or_null(next), "probes", probes_json(view));
+		if (json_object_set_new(object, counter_names[i], json_integer(n)) < 0)
+			return NULL;
+	}
+	return TAKE_PTR(object);
 }
 
 json_t *control_status(const struct control_context *context)
 {
-	const struct volume_config *vc = volume_config(context->volume);
-	const struct volume_header *h = volume_header(context->volume);
-	const struct counters *c = volume_counters(context->volume);
-	char uuid[UUID_TEXT_LEN];
-	struct guard_view view;
-	struct store_usage usage;
-	uint64_t latched =
-		counter_read(c, COUNTER_ERRORS_LATCHED) - counter_read(c, COUNTER_ERRORS_RELEASED);
+	static const struct status_fact facts[] = {
+		{ "schema", schema },
+		{ "name", name },
+		{ "state", state },
+		{ "target", target },
+		{ "reasons", reasons },
+		{ "alarms", status_alarms },
+		{ "key_access", status_key_access },
+		{ "backing", backing },
+		{ "mount", mount },
+		{ "cache", cache },
+		{ "pid", pid },
+		{ "mounted_at", mounted_at },
+		{ "uuid", uuid },
+		{ "header_sequence", header_sequence },
+		{ "protector", protector },
+		{ "version", version },
+		{ "libfuse", libfuse },
+		{ "nodes", nodes },
+		{ "open_files", open_files },
+		{ "latched_errors", latched_errors },
+		{ "counters", counters },
+	};
+	struct status_source s;
 
-	store_usage(volume_store(context->volume), &usage);
-	guard_runner_view(volume_guard(context->volume), &view);
-	return json_pack(
-		"{s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:i, s:I, s:s, s:I, s:o, s:s, s:s, "
-		"s:I, s:I, s:I, s:o}",
-		"schema", CONTROL_SCHEMA, "name", vc->name, "state",
-		guard_state_name(view.guard.state), "target", guard_state_name(view.guard.target),
-		"reasons", reasons_json(view.guard.reasons), "key_access",
-		key_access_json(&view, vc), "backing", text_json(vc->backing), "mount",
-		text_json(vc->mount), "cache", cache_mode_name(vc->settings.cache), "pid",
-		(int)getpid(), "mounted_at", (json_int_t)context->mounted_at, "uuid",
-		uuid_format(h->uuid, uuid), "header_sequence", (json_int_t)h->sequence, "protector",
-		protector_json(volume_header_active_slot(h)), "version", TDEFS_VERSION, "libfuse",
-		context->libfuse, "nodes", (json_int_t)usage.nodes, "open_files",
-		(json_int_t)usage.open_files, "latched_errors", (json_int_t)latched, "counters",
-		counters_json(c));
+	status_read(context, &s);
+	return status_object(facts, ARRAY_SIZE(facts), &s);
 }

@@ -1,11 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What status answers. Private to src/control. */
+/*
+ * What can be told of a mounted volume at one moment, and how it is told as
+ * JSON: a fact is a key and a function, an object is a table of them. Private to src/control.
+ */
 #ifndef TDEFS_CONTROL_STATUS_H
 #define TDEFS_CONTROL_STATUS_H
 
 #include "tdefs/control.h"
 
+/* Read once for an answer, so that its parts agree. */
+struct status_source {
+	const struct control_context *context;
+	const struct volume_config *vc;
+	const struct volume_header *header;
+	const struct counters *counters;
+	struct guard_view view;
+	struct store_usage usage;
+	uint64_t latched; /* write errors that nobody was told of yet */
+};
+void status_read(const struct control_context *context, struct status_source *ret_source);
+
+struct status_fact {
+	const char *key;
+	json_t *(*make)(const struct status_source *s); /* NULL: no memory */
+};
 /* NULL: no memory. */
+json_t *status_object(const struct status_fact *facts, size_t n,
+		      const struct status_source *s) WARN_UNUSED;
+
+/* The whole answer; NULL: no memory. */
 json_t *control_status(const struct control_context *context) WARN_UNUSED;
+
+/* Parts of it that have a file of their own. */
+json_t *status_key_access(const struct status_source *s) WARN_UNUSED;
+json_t *status_alarms(const struct status_source *s) WARN_UNUSED;
+
+/* null for a time that never was, and for a text that is empty. */
+json_t *status_time(uint64_t at) WARN_UNUSED;
+json_t *status_text(const char *text) WARN_UNUSED;
 
 #endif

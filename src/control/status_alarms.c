@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The "alarms" of a status: what an operator must look at though the volume may be online. */
+#include "status.h"
+
+static bool state_not_kept(const struct status_source *s)
+{
+	return s->view.persist_failed;
+}
+
+static bool credential(const struct status_source *s)
+{
+	return s->view.answered && s->view.report.credential_alarm;
+}
+
+static bool broken(const struct status_source *s)
+{
+	return s->view.answered && s->view.report.verdict == VAULT_BROKEN;
+}
+
+static bool latched(const struct status_source *s)
+{
+	return s->latched > 0;
+}
+
+/* Names are user-visible and stable. */
+static const struct alarm {
+	const char *name;
+	bool (*raised)(const struct status_source *s);
+	const char *text;
+} alarms[] = {
+	{ "state_not_kept", state_not_kept,
+	  ".tdefs/state cannot be written: a restart may forget a lock or a denial; look at the "
+	  "backing file system" },
+	{ "credential", credential,
+	  "our credential has expired or is refused: renew it, the outage clock runs" },
+	{ "broken", broken,
+	  "the vault's answer is about our request or our bytes, and no denial: the outage clock "
+	  "runs" },
+	{ "latched_errors", latched,
+	  "a write failed after it had been acknowledged: the next fsync of that file reports it; "
+	  "look at the backing disk" },
+};
+
+json_t *status_alarms(const struct status_source *s)
+{
+	CLEANUP_JSON json_t *array = json_array();
+
+	for (size_t i = 0; i < ARRAY_SIZE(alarms); i++)
+		if (alarms[i].raised(s) &&
+		    json_array_append_new(array, json_pack("{s:s, s:s}", "name", alarms[i].name,
+							   "text", alarms[i].text)) < 0)
+			return NULL;
+	return TAKE_PTR(array);
+}
