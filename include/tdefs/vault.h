@@ -116,7 +116,10 @@ struct vault {
 	const struct vault_ops *ops;
 };
 
-/* Once, before any thread is started: takes secrets out of the environment. */
+/*
+ * Once, before any thread is started: takes secrets out of the environment, and
+ * what would have TLS write its keys to a file.
+ */
 int vault_init(void) WARN_UNUSED;
 
 /*
@@ -126,6 +129,23 @@ int vault_init(void) WARN_UNUSED;
 int vault_open(const char *kid, const struct settings *settings, const struct clock *clock,
 	       struct vault **ret_vault, struct errmsg *reterr) WARN_UNUSED;
 void vault_close(struct vault *v); /* accepts NULL */
+
+/* One call to a vault, after it returned; all of it is the caller's again once it is told. */
+struct vault_call {
+	const char *operation; /* get, wrapKey, unwrapKey, versions */
+	const char *kid;       /* the key that answered; that was asked for, where none did */
+	uint64_t elapsed_ms;   /* retries and waits included */
+	const struct vault_report *report;
+};
+/* On the calling thread, with no lock held; its caller waits for it. */
+typedef void (*vault_observer)(void *arg, const struct vault_call *call);
+
+/*
+ * A vault that tells `observer` of each call. It takes `inner` over, also when
+ * it fails (-ENOMEM), and closes it with itself.
+ */
+int vault_observe(struct vault *inner, vault_observer observer, void *arg,
+		  struct vault **ret_vault) WARN_UNUSED;
 
 const char *vault_verdict_name(enum vault_verdict verdict);
 

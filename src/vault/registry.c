@@ -3,6 +3,7 @@
 #include "tdefs/vault.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "identity.h"
@@ -12,6 +13,7 @@ static const struct vault_ops *const kinds[] = { &vault_file_ops, &vault_azure_o
 int vault_init(void)
 {
 	identity_environment_secret(ENVIRONMENT_CLIENT_SECRET);
+	unsetenv("SSLKEYLOGFILE"); /* libcurl obeys it */
 	return net_init();
 }
 
