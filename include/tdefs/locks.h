@@ -12,6 +12,7 @@
  *     file_keys.lock       the DEK and the file keys; around a cipher at work, never I/O (file_keys.c)
  *  6  file.state_lock      a file's latched error and sync count (file_sync.c)
  *     store.space_lock     count of files about to be forgotten (space.c)
+ *     watched_vault.lock   what is counted of a vault's calls (volume_vault.c)
  *     range_lock.lock, idtable.lock, the secret arena's lock: innermost
  *
  *     guard_runner.record_lock  the writing of .tdefs/state, over its I/O; above guard_runner.lock

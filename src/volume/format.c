@@ -8,6 +8,7 @@
 #include "tdefs/protector.h"
 
 #include "tdefs/volume.h"
+#include "tdefs/volume_vault.h"
 
 static bool may_be_there(const struct backing *b, const char *name)
 {
@@ -199,7 +200,8 @@ int volume_format(const struct sysio *sys, const struct config *config,
 {
 	CLEANUP_BACKING struct backing b = BACKING_NONE;
 	CLEANUP_FREE struct volume_header *header = malloc(sizeof(*header));
-	CLEANUP_VAULT struct vault *vault = NULL;
+	const struct vault_watch watch = { .volume = vc->name };
+	CLEANUP_WATCHED_VAULT struct watched_vault *vault = NULL;
 	const char *kid = vc->settings.protector;
 	int r;
 
@@ -215,9 +217,9 @@ int volume_format(const struct sysio *sys, const struct config *config,
 	if (r == 0)
 		r = check_no_pin(sys, config, vc, reterr);
 	if (r == 0)
-		r = vault_open(kid, &vc->settings, &clock_kernel, &vault, reterr);
+		r = watched_vault_open(&watch, kid, &vc->settings, &clock_kernel, &vault, reterr);
 	if (r == 0)
-		r = make_header(vault, kid, &config->policy, now, header, reterr);
+		r = make_header(watched_vault_of(vault), kid, &config->policy, now, header, reterr);
 	if (r == 0)
 		r = format_backing(sys, config, vc, &b, header, reterr);
 	if (r == 0)

@@ -13,7 +13,7 @@
 static void volume_free(struct volume *v)
 {
 	file_keys_free(v->keys);
-	vault_close(v->vault);
+	watched_vault_close(v->vault);
 	backing_close(&v->backing);
 	if (v->lock_fd >= 0)
 		close(v->lock_fd);
@@ -127,8 +127,8 @@ static int open_all(struct volume *v, bool accept_header, struct errmsg *reterr)
 	if (r == 0)
 		r = read_record(v, reterr);
 	if (r == 0)
-		r = vault_open(v->vc->settings.protector, &v->vc->settings, &clock_kernel,
-			       &v->vault, reterr);
+		r = watched_vault_open(&v->watch, v->vc->settings.protector, &v->vc->settings,
+				       &clock_kernel, &v->vault, reterr);
 	return r < 0 ? r : open_store(v, reterr);
 }
 
@@ -143,6 +143,7 @@ int volume_open(const struct config *config, const struct volume_config *vc,
 		return errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
 	v->config = config;
 	v->vc = vc;
+	v->watch.volume = vc->name;
 	v->sys = options->sys;
 	v->highest_node = options->highest_node;
 	v->backing = BACKING_NONE;
@@ -245,7 +246,8 @@ int volume_dek(const struct config *config, const struct volume_header *header, 
 {
 	const char *kid = volume_header_active_slot(header)->kid;
 	const struct settings *settings = settings_of_kid(config, kid);
-	CLEANUP_VAULT struct vault *vault = NULL;
+	const struct vault_watch watch = { .volume = volume };
+	CLEANUP_WATCHED_VAULT struct watched_vault *vault = NULL;
 	struct vault_report report = { 0 };
 	int r;
 
@@ -255,11 +257,11 @@ int volume_dek(const struct config *config, const struct volume_header *header, 
 				   "%s: its DEK is wrapped by %s, which is not configured", volume,
 				   kid);
 	}
-	r = vault_open(kid, settings, &clock_kernel, &vault, reterr);
+	r = watched_vault_open(&watch, kid, settings, &clock_kernel, &vault, reterr);
 	if (r < 0)
 		return r;
-	r = keyring_unlock(vault, settings->protector, header, volume, VAULT_COMMAND_TIMEOUT_MS,
-			   ret_dek, &report);
+	r = keyring_unlock(watched_vault_of(vault), settings->protector, header, volume,
+			   VAULT_COMMAND_TIMEOUT_MS, ret_dek, &report);
 	if (r < 0)
 		*reterr = report.error;
 	return r;

@@ -4,6 +4,7 @@
 #define TDEFS_VOLUME_INTERNAL_H
 
 #include "tdefs/volume.h"
+#include "tdefs/volume_vault.h"
 
 /* What this host expects, and whether it knows: 0, -ENOENT: never seen, or why it cannot be read. */
 struct expectation {
@@ -19,7 +20,8 @@ struct volume {
 	int lock_fd;
 	struct header_found found; /* as it was at open; its header is the volume's */
 	struct expectation expected;
-	struct vault *vault;
+	struct vault_watch watch;
+	struct watched_vault *vault;
 	struct counters counters;
 	struct file_keys *keys;
 	_Atomic uint64_t *highest_node;

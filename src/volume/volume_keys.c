@@ -98,8 +98,9 @@ enum vault_verdict volume_unlock(struct volume *v, struct vault_report *ret_repo
 	CLEANUP_SECRET struct secret *dek = NULL;
 	const struct settings *settings = &v->vc->settings;
 	struct errmsg *err = &ret_report->error;
-	int r = keyring_unlock(v->vault, settings->protector, &v->found.header, v->vc->name,
-			       (unsigned)settings->guard.probe_timeout_ms, &dek, ret_report);
+	int r = keyring_unlock(watched_vault_of(v->vault), settings->protector, &v->found.header,
+			       v->vc->name, (unsigned)settings->guard.probe_timeout_ms, &dek,
+			       ret_report);
 
 	if (r == 0)
 		r = know_header(v, err);
@@ -114,6 +115,9 @@ enum vault_verdict volume_probe(struct volume *v, struct vault_report *ret_repor
 {
 	unsigned timeout_ms = (unsigned)v->vc->settings.guard.probe_timeout_ms;
 
-	return keyring_probe(v->vault, volume_slot(v), v->vc->name, &clock_kernel, timeout_ms,
-			     ret_report);
+	watched_vault_probing(v->vault);
+	keyring_probe(watched_vault_of(v->vault), volume_slot(v), v->vc->name, &clock_kernel,
+		      timeout_ms, ret_report);
+	watched_vault_probed(v->vault);
+	return ret_report->verdict;
 }

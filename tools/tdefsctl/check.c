@@ -7,6 +7,7 @@
 
 #include "tdefs/bytes.h"
 #include "tdefs/protector.h"
+#include "tdefs/volume_vault.h"
 #include "tdefsctl.h"
 
 static json_t *requirement_json(const struct requirement *q)
@@ -108,7 +109,8 @@ static int settings_of(struct call *call, const char *name, const struct setting
 int verb_check(struct call *call)
 {
 	CLEANUP_FREE struct protector_report *report = malloc(sizeof(*report));
-	CLEANUP_VAULT struct vault *vault = NULL;
+	const struct vault_watch watch = { .volume = call->args[0] };
+	CLEANUP_WATCHED_VAULT struct watched_vault *vault = NULL;
 	const struct settings *settings;
 	struct key_slot slot = { 0 };
 	const char *kid;
@@ -117,9 +119,10 @@ int verb_check(struct call *call)
 	if (!report)
 		return print_json(NULL, EXIT_CODE_FAILED);
 	if (settings_of(call, call->args[0], &settings, &kid, &slot) < 0 ||
-	    vault_open(kid, settings, &clock_kernel, &vault, &call->err) < 0)
+	    watched_vault_open(&watch, kid, settings, &clock_kernel, &vault, &call->err) < 0)
 		return call_failed(call);
-	protector_check(vault, kid, &call->config->policy, (uint64_t)time(NULL), report);
+	protector_check(watched_vault_of(vault), kid, &call->config->policy, (uint64_t)time(NULL),
+			report);
 	if (kid == slot.kid)
 		add_identity(report, &slot);
 	if (protector_verdict(report, kid, &call->err) < 0)
