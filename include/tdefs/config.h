@@ -115,6 +115,7 @@ bool path_is_beneath(const char *inner, const char *outer);
 int config_duration(const char *text, uint64_t *ret_ms) WARN_UNUSED;
 
 const char *cache_mode_name(enum cache_mode mode);
+const char *identity_kind_name(enum identity_kind kind);
 
 static inline void cleanup_config_(struct config **c)
 {

@@ -85,6 +85,13 @@ struct vault;
 #define VAULT_COMMAND_TIMEOUT_MS 60000u
 #define VAULT_PROBE_TIMEOUT_MS	 10000u
 
+/* Who we are to a vault, as far as we know by now. */
+struct vault_identity {
+	const char *kind; /* as in the configuration; "none": nobody is asked who we are */
+	char tenant[128], client_id[128]; /* "": not known, or there is none */
+	uint64_t token_until;		  /* of the token in hand, seconds since 1970; 0: none */
+};
+
 /*
  * Each call may block on the vault, for `timeout_ms` at most, and is
  * thread-safe. Outputs are written only when the verdict, which is also the
@@ -109,6 +116,8 @@ struct vault_ops {
 	enum vault_verdict (*versions)(struct vault *v, const char *kid, unsigned timeout_ms,
 				       struct vault_versions *ret_versions,
 				       struct vault_report *ret_report);
+	/* Asks nobody, never blocks. NULL where nobody is asked who we are. */
+	void (*describe)(struct vault *v, struct vault_identity *ret_identity);
 };
 
 /* First member of every vault. */
@@ -129,6 +138,9 @@ int vault_init(void) WARN_UNUSED;
 int vault_open(const char *kid, const struct settings *settings, const struct clock *clock,
 	       struct vault **ret_vault, struct errmsg *reterr) WARN_UNUSED;
 void vault_close(struct vault *v); /* accepts NULL */
+
+/* Who we are to it, without asking; thread-safe. */
+void vault_describe(struct vault *v, struct vault_identity *ret_identity);
 
 /* One call to a vault, after it returned; all of it is the caller's again once it is told. */
 struct vault_call {

@@ -13,6 +13,7 @@
 #include "tdefs/guard_runner.h"
 #include "tdefs/keyring.h"
 #include "tdefs/store.h"
+#include "tdefs/vault_counts.h"
 
 /* A backing directory that is open, and its header directory. */
 struct backing {
@@ -104,6 +105,10 @@ struct store *volume_store(struct volume *v);
 const struct volume_config *volume_config(const struct volume *v);
 const struct volume_header *volume_header(const struct volume *v);
 const struct counters *volume_counters(const struct volume *v);
+const struct vault_counts *volume_vault_counts(const struct volume *v);
+/* Who we are to its vault; asks nobody. */
+void volume_describe_vault(const struct volume *v, struct vault_identity *ret_identity);
+uint64_t volume_probe_ms(const struct volume *v); /* how long the last probe took; 0: none yet */
 
 /*
  * Whether the configured mount point can be used: an empty directory, no mount

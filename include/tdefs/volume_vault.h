@@ -7,14 +7,15 @@
 #ifndef TDEFS_VOLUME_VAULT_H
 #define TDEFS_VOLUME_VAULT_H
 
-#include "tdefs/vault.h"
+#include "tdefs/vault_counts.h"
 
 struct audit;
 
 /* Who is told of the use of a vault; outlives it. */
 struct vault_watch {
-	const char *volume;  /* its name, or what else names it in events */
-	struct audit *audit; /* the event log; NULL: none */
+	const char *volume;	     /* its name, or what else names it in events */
+	struct audit *audit;	     /* the event log; NULL: none */
+	struct vault_counts *counts; /* NULL: nobody counts */
 };
 
 struct watched_vault;

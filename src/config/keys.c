@@ -47,6 +47,11 @@ const char *cache_mode_name(enum cache_mode mode)
 	return cache_modes[mode];
 }
 
+const char *identity_kind_name(enum identity_kind kind)
+{
+	return identities[kind];
+}
+
 #define SETTING(member) offsetof(struct settings, member)
 #define GUARD(member)	offsetof(struct settings, guard.member)
 

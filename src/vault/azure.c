@@ -241,6 +241,11 @@ static int azure_open(const char *text, const struct settings *settings, const s
 	return 0;
 }
 
+static void azure_describe(struct vault *v, struct vault_identity *ret_identity)
+{
+	azure_session_describe(azure_of(v)->session, ret_identity);
+}
+
 static void azure_close(struct vault *v)
 {
 	struct azure *a = azure_of(v);
@@ -260,4 +265,5 @@ const struct vault_ops vault_azure_ops = {
 	.wrap = azure_wrap,
 	.unwrap = azure_unwrap,
 	.versions = azure_versions,
+	.describe = azure_describe,
 };

@@ -8,8 +8,7 @@
 #include <string.h>
 
 #include "azure_answer.h"
-#include "challenge.h"
-#include "cloud.h"
+#include "azure_scope.h"
 #include "tdefs/crypto.h"
 
 #define CONNECT_TIMEOUT_MS 5000u
@@ -20,13 +19,6 @@
 #define REFRESH_TIMEOUT_MS 2000u /* while the token in hand serves */
 #define REFRESH_AGAIN_MS   60000u
 
-/* Where tokens come from and what for; found once, and again after a 401. */
-struct scope {
-	char resource[KID_VAULT_MAX];
-	char authority_host[KID_HOST_MAX + 8];
-	char tenant[128];
-};
-
 struct azure_session {
 	char host[KID_HOST_MAX + 8]; /* with a port that is not 443 */
 	char probe_url[KID_VAULT_MAX + 64];
@@ -34,7 +26,7 @@ struct azure_session {
 	const struct clock *clock;
 	/* Guards what follows; never held over a request. Innermost but for the arena's. */
 	pthread_mutex_t lock;
-	struct scope scope; /* resource "": not known yet */
+	struct azure_scope scope; /* resource "": not known yet */
 	struct token token;
 	struct net *idle[IDLE_MAX]; /* connections that nobody uses */
 	size_t nidle;
@@ -93,60 +85,8 @@ static void perform(const struct attempt *at, const char *url, const struct secr
 	net_perform(at->net, &r, ret_answer);
 }
 
-/*
- * A challenge decides nothing but the tenant, and for vaults of no known cloud
- * the resource: a token goes only to a host under its resource, a credential
- * only to a known or configured authority. A vault that is its own configured
- * authority may name any resource: a token that it issues is good at that vault
- * only. A managed identity's is issued by others.
- */
-static const char *accept_challenge(const struct azure_session *s, const struct challenge *c,
-				    struct scope *scope)
-{
-	bool asks_authority = identity_needs_authority(&s->identity);
-	bool own = asks_authority && strcmp(s->identity.authority_host, s->host) == 0;
-	const char *authority = s->identity.authority_host;
-
-	if (!own && !challenge_resource_covers(c->resource, s->host))
-		return "its challenge asks for a token of another resource (a vault that issues "
-		       "its own tokens wants \"authority_host\" set to it)";
-	if (asks_authority && !authority[0] && !cloud_is_authority(c->authority_host))
-		return "its challenge names an authority that is neither Azure's nor configured";
-	if (!scope->resource[0])
-		(void)snprintf(scope->resource, sizeof(scope->resource), "%s", c->resource);
-	if (!scope->authority_host[0])
-		(void)snprintf(scope->authority_host, sizeof(scope->authority_host), "%s",
-			       authority[0] ? authority : c->authority_host);
-	if (!scope->tenant[0])
-		(void)snprintf(scope->tenant, sizeof(scope->tenant), "%s", c->tenant);
-	return NULL;
-}
-
-static bool scope_is_complete(const struct azure_session *s, const struct scope *scope)
-{
-	return scope->resource[0] && (!identity_needs_authority(&s->identity) ||
-				      (scope->authority_host[0] && scope->tenant[0]));
-}
-
-/* What is known without asking. */
-static struct scope known_scope(const struct azure_session *s)
-{
-	const struct cloud *cloud = cloud_of_host(s->host);
-	const char *authority = s->identity.authority_host;
-	struct scope scope = { 0 };
-
-	if (cloud)
-		(void)snprintf(scope.resource, sizeof(scope.resource), "%s", cloud->resource);
-	if (!authority[0] && cloud)
-		authority = cloud->authority_host;
-	(void)snprintf(scope.authority_host, sizeof(scope.authority_host), "%s", authority);
-	if (s->identity.tenant_id)
-		(void)snprintf(scope.tenant, sizeof(scope.tenant), "%s", s->identity.tenant_id);
-	return scope;
-}
-
 /* Without a token and without a body: nothing secret goes out before the answer is verified. */
-static enum vault_verdict discover(const struct attempt *at, struct scope *scope,
+static enum vault_verdict discover(const struct attempt *at, struct azure_scope *scope,
 				   struct vault_report *rep)
 {
 	struct net_answer answer;
@@ -160,7 +100,8 @@ static enum vault_verdict discover(const struct attempt *at, struct scope *scope
 	} else if (challenge_parse(answer.www_authenticate, &challenge) < 0) {
 		azure_stranger(rep, at->what, "its challenge is not one of a key vault");
 	} else {
-		wrong = accept_challenge(at->session, &challenge, scope);
+		wrong = azure_scope_accept(scope, &at->session->identity, at->session->host,
+					   &challenge);
 		*rep = (struct vault_report){ .verdict = VAULT_GRANTED };
 		if (wrong)
 			azure_stranger(rep, at->what, wrong);
@@ -169,19 +110,20 @@ static enum vault_verdict discover(const struct attempt *at, struct scope *scope
 	return rep->verdict;
 }
 
-static enum vault_verdict find_scope(const struct attempt *at, struct scope *ret_scope,
+static enum vault_verdict find_scope(const struct attempt *at, struct azure_scope *ret_scope,
 				     struct vault_report *rep)
 {
 	struct azure_session *s = at->session;
-	struct scope scope;
+	struct azure_scope scope;
 
 	{
 		LOCK_SCOPE(&s->lock);
 		scope = s->scope;
 	}
 	if (!scope.resource[0])
-		scope = known_scope(s);
-	if (!scope_is_complete(s, &scope) && discover(at, &scope, rep) != VAULT_GRANTED)
+		scope = azure_scope_known(&s->identity, s->host);
+	if (!azure_scope_is_complete(&scope, &s->identity) &&
+	    discover(at, &scope, rep) != VAULT_GRANTED)
 		return rep->verdict;
 	LOCK_SCOPE(&s->lock);
 	s->scope = scope;
@@ -195,7 +137,7 @@ static enum vault_verdict new_token(const struct attempt *at, unsigned timeout_m
 	struct azure_session *s = at->session;
 	unsigned left;
 	struct token_wish wish;
-	struct scope scope;
+	struct azure_scope scope;
 
 	if (find_scope(at, &scope, rep) != VAULT_GRANTED)
 		return rep->verdict;
@@ -375,6 +317,22 @@ int azure_session_new(const struct kid *kid, const struct settings *settings,
 	pthread_mutex_init(&s->lock, NULL);
 	*ret_session = s;
 	return 0;
+}
+
+void azure_session_describe(struct azure_session *s, struct vault_identity *ret_identity)
+{
+	const struct identity_settings *id = &s->identity;
+	uint64_t boot_ms = s->clock->boot_ms();
+	struct vault_identity *out = ret_identity;
+	LOCK_SCOPE(&s->lock);
+
+	*out = (struct vault_identity){ .kind = identity_kind_name(id->kind) };
+	(void)snprintf(out->client_id, sizeof(out->client_id), "%s",
+		       id->client_id ? id->client_id : "");
+	(void)snprintf(out->tenant, sizeof(out->tenant), "%s",
+		       id->tenant_id ? id->tenant_id : s->scope.tenant);
+	if (s->token.text && s->token.expires_ms > boot_ms)
+		out->token_until = s->clock->now() + (s->token.expires_ms - boot_ms) / 1000;
 }
 
 void azure_session_free(struct azure_session *s)

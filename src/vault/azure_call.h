@@ -18,6 +18,9 @@ int azure_session_new(const struct kid *kid, const struct settings *settings,
 		      struct errmsg *reterr) WARN_UNUSED;
 void azure_session_free(struct azure_session *s); /* wipes; accepts NULL */
 
+/* Who we are to it (vault_ops.describe). */
+void azure_session_describe(struct azure_session *s, struct vault_identity *ret_identity);
+
 struct azure_request {
 	const char *what; /* for people: "unwrapKey with https://..." */
 	const char *url;

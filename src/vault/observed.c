@@ -82,6 +82,11 @@ static enum vault_verdict observed_versions(struct vault *v, const char *kid, un
 	return verdict;
 }
 
+static void observed_describe(struct vault *v, struct vault_identity *ret_identity)
+{
+	vault_describe(observed_of(v)->inner, ret_identity);
+}
+
 static void observed_close(struct vault *v)
 {
 	if (!v)
@@ -104,7 +109,8 @@ int vault_observe(struct vault *inner, vault_observer observer, void *arg, struc
 				     .get = observed_get,
 				     .wrap = observed_wrap,
 				     .unwrap = observed_unwrap,
-				     .versions = inner->ops->versions ? observed_versions : NULL };
+				     .versions = inner->ops->versions ? observed_versions : NULL,
+				     .describe = observed_describe };
 	o->vault.ops = &o->ops;
 	o->inner = inner;
 	o->observer = observer;

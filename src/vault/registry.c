@@ -44,3 +44,11 @@ const char *vault_verdict_name(enum vault_verdict verdict)
 
 	return names[verdict];
 }
+
+void vault_describe(struct vault *v, struct vault_identity *ret_identity)
+{
+	if (v->ops->describe)
+		v->ops->describe(v, ret_identity);
+	else
+		*ret_identity = (struct vault_identity){ .kind = "none" };
+}

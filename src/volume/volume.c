@@ -144,6 +144,7 @@ int volume_open(const struct config *config, const struct volume_config *vc,
 	v->config = config;
 	v->vc = vc;
 	v->watch.volume = vc->name;
+	v->watch.counts = &v->vault_counts;
 	v->sys = options->sys;
 	v->highest_node = options->highest_node;
 	v->backing = BACKING_NONE;
@@ -228,6 +229,21 @@ void volume_set_cache(struct volume *v, const struct volume_cache *cache)
 const struct counters *volume_counters(const struct volume *v)
 {
 	return &v->counters;
+}
+
+const struct vault_counts *volume_vault_counts(const struct volume *v)
+{
+	return &v->vault_counts;
+}
+
+void volume_describe_vault(const struct volume *v, struct vault_identity *ret_identity)
+{
+	vault_describe(watched_vault_of(v->vault), ret_identity);
+}
+
+uint64_t volume_probe_ms(const struct volume *v)
+{
+	return atomic_load(&v->probe_ms);
 }
 
 /* The settings whose protector covers `kid`; NULL: it is not configured. */

@@ -11,12 +11,22 @@
 
 static struct guard_probe probe(void *arg, struct vault_report *ret_report)
 {
-	return (struct guard_probe){ .verdict = volume_probe(arg, ret_report) };
+	const uint64_t began_ms = clock_kernel.boot_ms();
+	struct volume *v = arg;
+	enum vault_verdict verdict = volume_probe(v, ret_report);
+
+	atomic_store(&v->probe_ms, clock_kernel.boot_ms() - began_ms);
+	return (struct guard_probe){ .verdict = verdict };
 }
 
 static struct guard_probe unlock(void *arg, struct vault_report *ret_report)
 {
-	return (struct guard_probe){ .verdict = volume_unlock(arg, ret_report) };
+	const uint64_t began_ms = clock_kernel.boot_ms();
+	struct volume *v = arg;
+	enum vault_verdict verdict = volume_unlock(v, ret_report);
+
+	atomic_store(&v->probe_ms, clock_kernel.boot_ms() - began_ms);
+	return (struct guard_probe){ .verdict = verdict };
 }
 
 static void drop(const struct volume *v, uint64_t node)

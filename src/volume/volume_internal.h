@@ -22,6 +22,8 @@ struct volume {
 	struct expectation expected;
 	struct vault_watch watch;
 	struct watched_vault *vault;
+	struct vault_counts vault_counts;
+	_Atomic uint64_t probe_ms; /* how long the last probe or unlock took */
 	struct counters counters;
 	struct file_keys *keys;
 	_Atomic uint64_t *highest_node;

@@ -26,7 +26,9 @@ static void observe(void *arg, const struct vault_call *call)
 {
 	struct watched_vault *w = arg;
 
-	(void)is_probe(w), (void)call;
+	(void)is_probe(w);
+	if (w->watch->counts)
+		vault_counts_add(w->watch->counts, call);
 }
 
 int watched_vault_open(const struct vault_watch *watch, const char *kid,
