@@ -17,6 +17,7 @@
 #include <sys/types.h>
 
 #include "tdefs/errmsg.h"
+#include "tdefs/text.h"
 #include "tdefs/volume.h"
 
 #define CONTROL_SCHEMA	    1
@@ -24,18 +25,8 @@
 #define CONTROL_ANSWER_MAX  65536
 #define CONTROL_GROUP	    "tdefs"
 
-/*
- * Bytes as text that JSON takes and a terminal shows: control characters, what
- * is not UTF-8, and backslashes become \xNN. text_escape() cuts what does not fit
- * into `room` and returns `out`; the others allocate, and answer NULL without memory.
- */
-char *text_escape(const char *bytes, char *out, size_t room);
-char *text_new(const char *bytes) WARN_UNUSED;
+/* Bytes as text_new() makes them; NULL without memory. */
 json_t *text_json(const char *bytes) WARN_UNUSED;
-/* A message in place, before it is printed: it may quote a name or a header. */
-void text_escape_message(struct errmsg *e);
-/* Back, in place; -EINVAL when it is no such text. */
-int text_unescape(char *text) WARN_UNUSED;
 
 static inline void cleanup_json_(json_t **j)
 {
