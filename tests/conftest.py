@@ -19,6 +19,8 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 BUILD = Path(os.environ.get("TDEFS_BUILD", Path(__file__).parent.parent / "build/release")).resolve()
 SANITIZED = os.environ.get("TDEFS_SANITIZED") == "1"
+ALL = os.environ.get("TDEFS_ALL") == "1"
+LIMIT = 120.0  # seconds for what takes one on a machine with nothing else to do
 
 
 def pytest_configure(config):
@@ -29,20 +31,57 @@ def pytest_configure(config):
                     "container the device", returncode=2)
 
 
-def wait_for(condition, what, timeout=60.0):
-    """Wait until condition() is true; its value. A slow machine only takes longer."""
+def pytest_collection_modifyitems(items):
+    for item in items:
+        mark = item.get_closest_marker("unsanitized")
+        if SANITIZED and mark:
+            item.add_marker(pytest.mark.skip(reason=mark.args[0]))
+        if not ALL and item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.skip(reason="only tests/run --all runs it"))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """Show the ends of the programs' logs with a failure, for who sees no more than CI's output."""
+    report = (yield).get_result()
+    place = getattr(item, "funcargs", {}).get("directory")
+    if report.failed and place:
+        report.sections.extend(logs_below(place))
+
+
+def logs_below(place, most=6000):
+    found = []
+    for directory in (place, *(p for p in place.iterdir() if p.is_dir() and not p.is_symlink())):
+        if is_mounted(directory):
+            continue  # it may be dead, and what it holds is the test's
+        for name in ("log", "*.log", "sanitizer*"):
+            for path in directory.glob(name):
+                if path.is_file() and not is_mounted(path):
+                    text = path.read_bytes()[-most:].decode(errors="replace")
+                    found.append((str(path.relative_to(place)), text))
+    return found
+
+
+def wait_for(condition, what, timeout=LIMIT):
+    """
+    Wait until condition() is true; its value. A slow machine only takes longer. `what` may be a
+    function, which is asked when it was in vain. Who asks by starting programs is not to be the load
+    that it waits for: it asks less and less often.
+    """
     end = time.monotonic() + timeout
+    pause = 0.01
     while True:
         value = condition()
         if value:
             return value
-        assert time.monotonic() < end, f"still waiting for: {what}"
-        time.sleep(0.01)
+        assert time.monotonic() < end, f"still waiting for: {what() if callable(what) else what}"
+        time.sleep(pause)
+        pause = min(pause * 1.2, 0.2)
 
 
 def run(*args, check=True, env=None, **more):
     """Run a program; its result, with output as text."""
-    result = subprocess.run([str(a) for a in args], capture_output=True, text=True, timeout=300,
+    result = subprocess.run([str(a) for a in args], capture_output=True, text=True, timeout=600,
                             env={**os.environ, **(env or {})}, **more)
     if check and result.returncode != 0:
         raise AssertionError(f"{args} exited {result.returncode}\n{result.stdout}{result.stderr}")
@@ -184,7 +223,7 @@ class Volume:
                 subprocess.run(["umount", "-l", self.mount_point], check=False)
         if self.pid is not None:
             try:
-                wait_for(lambda: process_is_gone(self.pid), "the daemon to end", 30)
+                wait_for(lambda: process_is_gone(self.pid), "the daemon to end")
             except AssertionError:
                 os.kill(self.pid, signal.SIGKILL)
         reports = list(self.directory.glob("sanitizer*"))

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import BUILD, SANITIZED, Volume, is_mounted, parent_of, process_is_gone, run, wait_for
+from conftest import BUILD, Volume, is_mounted, parent_of, process_is_gone, run, wait_for
 
 
 def snapshot(*places):
@@ -189,7 +189,7 @@ def test_other_signals_do_nothing(make_volume):
     v.unmount()
 
 
-@pytest.mark.skipif(SANITIZED, reason="sanitizers make mlock(2) do nothing")
+@pytest.mark.unsanitized("sanitizers make mlock(2) do nothing")
 def test_without_lockable_memory(make_volume):
     """lock_memory = no serves where nothing can be locked; yes says so and stops."""
     v = make_volume(formatted=False)

@@ -7,7 +7,7 @@ import socket
 import subprocess
 
 import pytest
-from conftest import BUILD, CACHE_MODES, SANITIZED, is_mounted, process_is_gone, wait_for
+from conftest import BUILD, CACHE_MODES, is_mounted, process_is_gone, wait_for
 from guard_kit import MARKER, OUTAGE, Reader, error_of, holds, map_shared, write_all
 
 PAGE = MARKER * 1000
@@ -121,7 +121,7 @@ def test_nothing_that_was_written_before_is_lost(make_guarded, cache):
     assert path.read_bytes()[:7] == b"written" and path.read_bytes()[4096:4102] == b"mapped"
 
 
-@pytest.mark.skipif(SANITIZED, reason="a sanitizer's shadow is too much to search")
+@pytest.mark.unsanitized("a sanitizer's shadow is too much to search")
 @pytest.mark.parametrize("cache", CACHE_MODES)
 def test_no_plaintext_is_left(make_guarded, cache):
     """Not in the page cache, not in mappings of other processes, not in the daemon; nor its keys."""

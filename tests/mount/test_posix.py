@@ -15,7 +15,7 @@ import struct
 import threading
 
 import pytest
-from conftest import SANITIZED, run
+from conftest import run
 
 libc = ctypes.CDLL(None, use_errno=True)
 FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE = 1, 2, 16
@@ -532,7 +532,7 @@ def test_names_that_are_replaced_can_always_be_opened(mnt):
     assert not failed
 
 
-@pytest.mark.skipif(SANITIZED, reason="sanitizers reserve terabytes of address space")
+@pytest.mark.unsanitized("sanitizers reserve terabytes of address space")
 def test_a_lack_of_memory_does_not_end_the_mount(volume, mnt):
     """A bare directory in place of the mount would take an engine's writes in plaintext."""
     with open(f"/proc/{volume.pid}/status", encoding="ascii") as f:
@@ -832,7 +832,9 @@ def test_the_daemon_cannot_be_looked_into(volume):
         line = next(x for x in limits if x.startswith("Max core file size"))
     assert line.split()[4] == "0"
     assert os.stat(f"/proc/{volume.pid}/mem").st_uid == 0
+
+
+@pytest.mark.unsanitized("sanitizers make mlock(2) do nothing")
+def test_the_daemons_secrets_are_locked_in_memory(volume):
     with open(f"/proc/{volume.pid}/status", encoding="ascii") as f:
-        status = f.read()
-    if not SANITIZED:  # sanitizers make mlock(2) do nothing
-        assert int(re.search(r"VmLck:\s+(\d+) kB", status)[1]) > 0
+        assert int(re.search(r"VmLck:\s+(\d+) kB", f.read())[1]) > 0

@@ -31,7 +31,7 @@ class GuardedVolume(VaultVolume):
     def reach(self, state, *reasons):
         """Wait until the volume is in this state, for exactly these reasons."""
         wait_for(lambda: (lambda s: (s["state"], s["reasons"]) == (state, list(reasons)))(self.status()),
-                 f"{state} {reasons}; it is {self.status()}")
+                 lambda: f"{state} {reasons}; it is {self.status()}")
 
     def reach_purged(self, *reasons):
         self.reach("inaccessible", *reasons)

@@ -18,8 +18,8 @@ def sdk(directory):
             pytest.skip(f"{tool} is not installed")
     place = directory / "sdk"
     shutil.copytree(SDK, place)
-    run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--cache", directory / "npm",
-        cwd=place)
+    run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries", "6",
+        "--cache", directory / "npm", cwd=place)
     return place
 
 
