@@ -117,6 +117,16 @@ static int run(struct daemon *d)
 	return r < 0 || closed < 0 ? EXIT_CODE_FAILED : EXIT_CODE_DONE;
 }
 
+/* exit(3) takes apart what a thread that was left behind may still use. */
+static int end(const struct daemon *d, int code)
+{
+	if (d->left_behind) {
+		IGNORE_RESULT(fflush(NULL), "nowhere left to report it");
+		_exit(code);
+	}
+	return code;
+}
+
 /* The daemon, and this process as its keeper. */
 static int run_kept(struct daemon *d)
 {
@@ -125,7 +135,7 @@ static int run_kept(struct daemon *d)
 	process_block_signals();
 	daemon = keeper_fork(&d->keeper);
 	if (daemon == 0)
-		return run(d);
+		return end(d, run(d));
 	if (daemon < 0) {
 		fprintf(stderr, "tdefs: cannot start the daemon: %s\n  next: try again\n",
 			errno_text((int)daemon));

@@ -24,6 +24,7 @@ struct daemon {
 	pthread_t signal_thread;
 	bool signals_served;
 	_Atomic bool mounted; /* a signal unmounts; before, it ends the wait for the vault */
+	bool left_behind;     /* a thread that hangs with the vault: no orderly exit(3) */
 	_Atomic bool ended;   /* set before STOP_SIGNAL_THREAD */
 };
 

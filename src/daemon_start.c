@@ -276,7 +276,8 @@ int daemon_finish(struct daemon *d)
 	daemon_stop_signals(d);
 	control_stop(d->control);
 	if (d->volume)
-		volume_stop(d->volume); /* before the mount whose pages it drops */
+		d->left_behind =
+			!volume_stop(d->volume); /* before the mount whose pages it drops */
 	fs_free(d->fs);
 	if (d->volume)
 		r = volume_close(d->volume);

@@ -15,7 +15,11 @@
 
 /* All with the same `arg`. */
 struct guard_ops {
-	/* On the vault's thread; may block for as long as the vault's timeouts say. */
+	/*
+	 * On the vault's thread; may block for as long as the vault's timeouts say. What
+	 * takes longer counts as unreachable, and its answer for nothing: the DEK that
+	 * came too late is wiped again.
+	 */
 	struct guard_probe (*probe)(void *arg, struct vault_report *ret_report);
 	/* Put the DEK into place; granted: it is. */
 	struct guard_probe (*unlock)(void *arg, struct vault_report *ret_report);
@@ -28,7 +32,7 @@ struct guard_ops {
 	 */
 	bool (*purge)(void *arg, enum guard_state state);
 
-	/* On the stepping thread; must not block, `persist` aside. */
+	/* On the stepping thread; must not block, `persist` aside. `wipe`: on any. */
 	int (*persist)(void *arg, const struct guard_record *record);
 	void (*gate)(void *arg, const struct guard *guard); /* serve as this state says */
 	void (*wipe)(void *arg);
@@ -77,9 +81,11 @@ int guard_runner_command(struct guard_runner *r, const struct guard_event *event
 void guard_runner_view(struct guard_runner *r, struct guard_view *ret_view);
 
 /*
- * End the threads; those that hang with a disk or a vault are waited for.
- * Accepts NULL, and one that was not started.
+ * Wipe the keys, then end the threads; those that hang with a disk are waited
+ * for. False: one hangs with the vault and was left behind: `arg` and all that
+ * `ops` needs must stay until the process ends. Accepts NULL, and one that was
+ * not started.
  */
-void guard_runner_free(struct guard_runner *r);
+bool guard_runner_free(struct guard_runner *r) WARN_UNUSED;
 
 #endif

@@ -95,8 +95,12 @@ struct volume_cache {
 /* `cache` stays until volume_stop(). */
 void volume_set_cache(struct volume *v, const struct volume_cache *cache);
 
-/* End the guard's threads; after that nothing is asked of a vault or of the cache. */
-void volume_stop(struct volume *v);
+/*
+ * Wipe the keys, end the guard's threads; after that nothing is asked of a vault
+ * or of the cache. False: a thread hangs with the vault and was left behind, and
+ * so is the volume when it is closed: end the process by _exit(2).
+ */
+bool volume_stop(struct volume *v) WARN_UNUSED;
 
 /* Everything durable, keys wiped, lock released. An error: something may not be on disk. */
 int volume_close(struct volume *v) WARN_UNUSED;

@@ -7,6 +7,25 @@
 
 #include "runner_internal.h"
 
+#define STOP_PATIENCE_MS 1000u
+
+static void release(void *arg)
+{
+	struct guard_runner *r = arg;
+
+	if (r->wake_fd >= 0)
+		close(r->wake_fd);
+	if (r->timer_fd >= 0)
+		close(r->timer_fd);
+	worker_release(&r->asker);
+	worker_release(&r->drainer);
+	worker_release(&r->purger);
+	pthread_cond_destroy(&r->changed);
+	pthread_mutex_destroy(&r->lock);
+	pthread_mutex_destroy(&r->record_lock);
+	free(r);
+}
+
 int guard_runner_new(const struct guard_policy *policy, const struct clock *clock,
 		     const struct guard_ops *ops, void *arg, const struct guard_record *record,
 		     struct guard_runner **ret_runner)
@@ -20,7 +39,7 @@ int guard_runner_new(const struct guard_policy *policy, const struct clock *cloc
 	r->clock = clock;
 	r->ops = ops;
 	r->arg = arg;
-	r->drain_until_ms = GUARD_NEVER;
+	r->drain_until_ms = r->job_until_ms = GUARD_NEVER;
 	worker_init(&r->asker, runner_ask_vault, r);
 	worker_init(&r->drainer, runner_drain, r);
 	worker_init(&r->purger, runner_purge, r);
@@ -36,7 +55,7 @@ int guard_runner_new(const struct guard_policy *policy, const struct clock *cloc
 	if (r->wake_fd < 0 || r->timer_fd < 0) {
 		int error = -errno;
 
-		guard_runner_free(r);
+		release(r);
 		return error;
 	}
 	*ret_runner = r;
@@ -57,23 +76,9 @@ int guard_runner_start(struct guard_runner *r)
 	return error;
 }
 
-static struct timespec deadline_in(uint64_t wait_ms)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_sec += (time_t)(wait_ms / 1000);
-	t.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-	if (t.tv_nsec >= 1000000000) {
-		t.tv_nsec -= 1000000000;
-		t.tv_sec++;
-	}
-	return t;
-}
-
 enum guard_state guard_runner_wait(struct guard_runner *r, uint64_t timeout_ms)
 {
-	const struct timespec until = deadline_in(timeout_ms);
+	const struct timespec until = worker_deadline(timeout_ms);
 	int error = 0;
 	LOCK_SCOPE(&r->lock);
 
@@ -144,24 +149,30 @@ static void stop(struct guard_runner *r)
 	pthread_join(r->thread, NULL);
 }
 
-void guard_runner_free(struct guard_runner *r)
+/* As long as the vault's answer may still come; a question that hangs has had its time. */
+static uint64_t patience(struct guard_runner *r)
+{
+	uint64_t now = r->clock->boot_ms();
+	LOCK_SCOPE(&r->lock);
+
+	return STOP_PATIENCE_MS +
+	       (r->job_until_ms == GUARD_NEVER || r->stuck || r->job_until_ms < now
+			? 0
+			: r->job_until_ms - now);
+}
+
+bool guard_runner_free(struct guard_runner *r)
 {
 	if (!r)
-		return;
-	if (r->started)
+		return true;
+	if (r->started) {
 		stop(r);
-	worker_stop(&r->asker);
+		r->ops->wipe(r->arg); /* before anything is waited for */
+	}
 	worker_stop(&r->drainer);
 	worker_stop(&r->purger);
-	if (r->wake_fd >= 0)
-		close(r->wake_fd);
-	if (r->timer_fd >= 0)
-		close(r->timer_fd);
-	worker_release(&r->asker);
-	worker_release(&r->drainer);
-	worker_release(&r->purger);
-	pthread_cond_destroy(&r->changed);
-	pthread_mutex_destroy(&r->lock);
-	pthread_mutex_destroy(&r->record_lock);
-	free(r);
+	if (!worker_stop_within(&r->asker, patience(r), release))
+		return false;
+	release(r);
+	return true;
 }

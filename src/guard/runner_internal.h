@@ -33,11 +33,15 @@ struct guard_runner {
 	uint64_t drain_until_ms;    /* GUARD_NEVER: no drain is waited for */
 	unsigned draining;	    /* counts: an earlier drain says nothing of a later one */
 	unsigned purging;	    /* counts: a purge that began before a switch says nothing */
-	enum vault_job job;
+	enum vault_job job;	    /* waits for its answer */
+	enum vault_job asked;  /* what the vault's thread is to ask; a resume may become a probe */
+	unsigned question;     /* counts: the answer to an earlier one is too late */
+	uint64_t job_until_ms; /* when `job` has taken too long */
 	struct guard_probe answer;  /* of `job`, while `answered` */
 	struct vault_report report; /* what came with it */
 	bool job_wanted[JOB_COUNT];
 	bool answered;	    /* it waits to be stepped */
+	bool stuck;	    /* the vault's thread has not come back from an earlier question */
 	bool drained;	    /* the drain has ended since it was asked for */
 	bool commanding;    /* somebody waits for `command` to be done */
 	bool command_waits; /* it was not taken yet */
@@ -49,6 +53,10 @@ void runner_poke(const struct guard_runner *r);
 
 /* Now, by the runner's clock. */
 struct guard_time runner_time(const struct guard_runner *r);
+
+/* Under the lock: what is asked of the vault, and its answer as an event if there is one. */
+void runner_start_job(struct guard_runner *r, struct guard_time t);
+bool runner_take_answer(struct guard_runner *r, struct guard_event *e);
 
 /* What the threads do: step until `ended`; the workers' jobs. `arg` is the runner. */
 void *runner_loop(void *arg);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The stepping thread, and the jobs of its workers. What an event leads to is step.c's. */
+/* The stepping thread, and its workers of the disk. The vault's is runner_vault.c. */
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
@@ -12,29 +12,6 @@
 void runner_poke(const struct guard_runner *r)
 {
 	IGNORE_RESULT(eventfd_write(r->wake_fd, 1), "it is readable already");
-}
-
-/* The vault's thread: one question at a time. */
-void runner_ask_vault(void *arg)
-{
-	struct guard_runner *r = arg;
-	struct vault_report report = { 0 };
-	struct guard_probe answer;
-	enum vault_job job;
-
-	{
-		LOCK_SCOPE(&r->lock);
-		job = r->job;
-	}
-	answer = job == JOB_UNLOCK ? r->ops->unlock(r->arg, &report)
-				   : r->ops->probe(r->arg, &report);
-	{
-		LOCK_SCOPE(&r->lock);
-		r->answer = answer;
-		r->report = report;
-		r->answered = true;
-	}
-	runner_poke(r);
 }
 
 /* On whichever thread may wait for the disk: write down what a restart must not undo. */
@@ -103,25 +80,6 @@ struct guard_time runner_time(const struct guard_runner *r)
 	return t;
 }
 
-/* Under the lock: begin what is asked of the vault, if it is not answering already. */
-static void start_job(struct guard_runner *r, struct guard_time t)
-{
-	enum vault_job job = JOB_COUNT - 1;
-
-	if (r->job != JOB_NONE)
-		return;
-	if (r->guard.state >= GUARD_ONLINE && t.ms >= r->guard.next_probe_ms)
-		r->job_wanted[JOB_PROBE] = true;
-	while (job != JOB_NONE && !r->job_wanted[job])
-		job--;
-	if (job == JOB_NONE)
-		return;
-	r->job = job;
-	r->job_wanted[job] = false;
-	r->guard.next_probe_ms = GUARD_NEVER; /* the answer sets it */
-	worker_ask(&r->asker);
-}
-
 /* Under the lock: what a step leaves to the workers. */
 static void ask_workers(struct guard_runner *r, unsigned actions)
 {
@@ -180,27 +138,6 @@ static void step(struct guard_runner *r, const struct guard_event *e)
 	act(r, &before, &after, actions, &report);
 }
 
-/* Under the lock: the vault's answer as an event, if there is one. */
-static bool take_answer(struct guard_runner *r, struct guard_event *e)
-{
-	static const enum guard_event_kind granted[] = { [JOB_PROBE] = GUARD_PROBED,
-							 [JOB_RESUME] = GUARD_RESUME,
-							 [JOB_UNLOCK] = GUARD_UNLOCKED };
-	bool failed = r->job == JOB_UNLOCK && r->answer.verdict != VAULT_GRANTED;
-
-	if (!r->answered)
-		return false;
-	*e = (struct guard_event){ .kind = failed ? GUARD_UNLOCK_FAILED : granted[r->job],
-				   .probe = r->answer };
-	r->view.report = r->report;
-	r->view.report_at = r->clock->now();
-	r->view.answered = true;
-	r->view.probes[r->answer.verdict]++;
-	r->answered = false;
-	r->job = JOB_NONE;
-	return true;
-}
-
 /* Under the lock: the operator's command as an event. */
 static bool take_command(struct guard_runner *r, struct guard_event *e)
 {
@@ -225,7 +162,7 @@ static bool take_drained(struct guard_runner *r, struct guard_event *e)
 static bool take_event(struct guard_runner *r, struct guard_event *e)
 {
 	LOCK_SCOPE(&r->lock);
-	return take_drained(r, e) || take_answer(r, e) || take_command(r, e);
+	return take_drained(r, e) || runner_take_answer(r, e) || take_command(r, e);
 }
 
 /* It was stepped and acted on. */
@@ -239,14 +176,19 @@ static void finish_command(struct guard_runner *r, enum guard_event_kind kind)
 		r->view.resuming = false;
 }
 
-/* Under the lock. While the vault is being asked its answer comes first. */
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Under the lock. While the vault is being asked its answer comes first, or its time is over. */
 static uint64_t next_moment(const struct guard_runner *r)
 {
 	struct guard g = r->guard;
 
 	if (r->job != JOB_NONE)
-		g.next_probe_ms = GUARD_NEVER;
-	return guard_next_tick(r->policy, &g);
+		g.next_probe_ms = r->job_until_ms;
+	return earlier(guard_next_tick(r->policy, &g), r->drain_until_ms);
 }
 
 /* Until something happens or the guard's next moment. */
@@ -261,8 +203,6 @@ static void wait_for_more(struct guard_runner *r)
 	{
 		LOCK_SCOPE(&r->lock);
 		next = next_moment(r);
-		if (r->drain_until_ms < next)
-			next = r->drain_until_ms;
 	}
 	wait = next > now ? next - now : 0;
 	if (wait > WAIT_MOST_MS)
@@ -290,7 +230,7 @@ void *runner_loop(void *arg)
 			LOCK_SCOPE(&r->lock);
 			if (r->ended)
 				return NULL;
-			start_job(r, runner_time(r));
+			runner_start_job(r, runner_time(r));
 			pthread_cond_broadcast(&r->changed);
 		}
 		wait_for_more(r);

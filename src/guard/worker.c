@@ -2,11 +2,31 @@
 /* See the header. */
 #include "worker.h"
 
+struct timespec worker_deadline(uint64_t wait_ms)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += (time_t)(wait_ms / 1000);
+	t.tv_nsec += (long)(wait_ms % 1000) * 1000000;
+	if (t.tv_nsec >= 1000000000) {
+		t.tv_nsec -= 1000000000;
+		t.tv_sec++;
+	}
+	return t;
+}
+
 void worker_init(struct worker *w, void (*job)(void *arg), void *arg)
 {
+	pthread_condattr_t attr;
+
 	*w = (struct worker){ .job = job, .arg = arg };
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->wake, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&w->gone, &attr);
+	pthread_condattr_destroy(&attr);
 }
 
 /* Wait for work; false: there will be none. */
@@ -23,12 +43,23 @@ static bool take_job(struct worker *w)
 	return true;
 }
 
+/* True: nobody waits for this thread. */
+static bool finish(struct worker *w)
+{
+	LOCK_SCOPE(&w->lock);
+	w->finished = true;
+	pthread_cond_signal(&w->gone);
+	return w->left_behind;
+}
+
 static void *worker_loop(void *arg)
 {
 	struct worker *w = arg;
 
 	while (take_job(w))
 		w->job(w->arg);
+	if (finish(w))
+		w->left(w->arg);
 	return NULL;
 }
 
@@ -53,6 +84,37 @@ bool worker_is_idle(struct worker *w)
 	return !w->wanted && !w->busy;
 }
 
+/* Whether its thread has come to an end by then. */
+static bool end_by(struct worker *w, const struct timespec *until, void (*left)(void *arg))
+{
+	int error = 0;
+	LOCK_SCOPE(&w->lock);
+
+	w->ended = true;
+	pthread_cond_signal(&w->wake);
+	while (!w->finished && error == 0)
+		error = pthread_cond_timedwait(&w->gone, &w->lock, until);
+	w->left = left;
+	w->left_behind = !w->finished;
+	return w->finished;
+}
+
+bool worker_stop_within(struct worker *w, uint64_t wait_ms, void (*left)(void *arg))
+{
+	const struct timespec until = worker_deadline(wait_ms);
+	const pthread_t thread = w->thread; /* `w` may be gone once it is left behind */
+
+	if (!w->started)
+		return true;
+	w->started = false;
+	if (!end_by(w, &until, left)) {
+		pthread_detach(thread);
+		return false;
+	}
+	pthread_join(thread, NULL);
+	return true;
+}
+
 void worker_stop(struct worker *w)
 {
 	{
@@ -68,5 +130,6 @@ void worker_stop(struct worker *w)
 void worker_release(struct worker *w)
 {
 	pthread_cond_destroy(&w->wake);
+	pthread_cond_destroy(&w->gone);
 	pthread_mutex_destroy(&w->lock);
 }

@@ -5,18 +5,24 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <time.h>
 
 #include "tdefs/cleanup.h"
+
+/* On CLOCK_MONOTONIC, for pthread_cond_timedwait(3). */
+struct timespec worker_deadline(uint64_t wait_ms);
 
 struct worker {
 	pthread_t thread;
 	bool started;
-	void (*job)(void *arg); /* what it does each time it is asked */
+	void (*job)(void *arg);	 /* what it does each time it is asked */
+	void (*left)(void *arg); /* the last it does when it was left behind */
 	void *arg;
 
 	pthread_mutex_t lock; /* guards what follows; innermost */
 	pthread_cond_t wake;
-	bool wanted, busy, ended;
+	pthread_cond_t gone;
+	bool wanted, busy, ended, finished, left_behind;
 };
 
 void worker_init(struct worker *w, void (*job)(void *arg), void *arg);
@@ -25,6 +31,11 @@ int worker_start(struct worker *w) WARN_UNUSED;
 void worker_ask(struct worker *w);
 bool worker_is_idle(struct worker *w);
 void worker_stop(struct worker *w); /* after its job; also when it never started */
+/*
+ * The same, but no longer than that. False: its job hangs, and its thread is left
+ * behind: whatever it may touch must stay until it has called left().
+ */
+bool worker_stop_within(struct worker *w, uint64_t wait_ms, void (*left)(void *arg)) WARN_UNUSED;
 void worker_release(struct worker *w);
 
 #endif

@@ -12,6 +12,8 @@
 
 static void volume_free(struct volume *v)
 {
+	if (v->left_behind) /* a thread may still come back to it */
+		return;
 	file_keys_free(v->keys);
 	watched_vault_close(v->vault);
 	backing_close(&v->backing);
@@ -166,7 +168,7 @@ int volume_close(struct volume *v)
 {
 	int r;
 
-	volume_stop(v);
+	IGNORE_RESULT(volume_stop(v), "then it stays");
 	r = store_close(v->store);
 	volume_free(v);
 	return r;
@@ -210,10 +212,11 @@ int volume_start(struct volume *v, struct errmsg *reterr)
 			   v->vc->name, errno_text(r));
 }
 
-void volume_stop(struct volume *v)
+bool volume_stop(struct volume *v)
 {
-	guard_runner_free(v->runner);
+	v->left_behind = v->left_behind || !guard_runner_free(v->runner);
 	v->runner = NULL;
+	return !v->left_behind;
 }
 
 struct guard_runner *volume_guard(struct volume *v)

@@ -35,6 +35,7 @@ struct volume {
 
 	struct guard_record remembered;
 	struct guard_runner *runner;
+	bool left_behind; /* a thread of the runner hangs with the vault */
 	_Atomic(const struct volume_cache *) cache; /* NULL: nobody serves it yet */
 };
 

@@ -13,8 +13,8 @@ static struct guard_runner *runner;
 
 /* What the fake volume answers, and what was done to it. */
 static _Atomic enum vault_verdict verdict;
-static _Atomic bool drain_hangs;
-static _Atomic unsigned drains, purges, wipes, unlocks, gates;
+static _Atomic bool drain_hangs, vault_hangs, unlock_hangs;
+static _Atomic unsigned drains, purges, wipes, unlocks, gates, steps, hanging, back;
 static _Atomic enum guard_state gate_state;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -28,15 +28,29 @@ static void happened(_Atomic unsigned *counter)
 	pthread_cond_broadcast(&changed);
 }
 
-static void let_drain_go(void)
+static void let_go(_Atomic bool *hangs)
 {
 	LOCK_SCOPE(&lock);
-	atomic_store(&drain_hangs, false);
+	atomic_store(hangs, false);
+	pthread_cond_broadcast(&changed);
+}
+
+/* A call that does not come back for as long as it is told to hang. */
+static void hang_while(const _Atomic bool *hangs)
+{
+	if (!atomic_load(hangs))
+		return;
+	happened(&hanging);
+	LOCK_SCOPE(&lock);
+	while (atomic_load(hangs))
+		pthread_cond_wait(&changed, &lock);
+	atomic_fetch_add(&back, 1);
 	pthread_cond_broadcast(&changed);
 }
 
 static struct guard_probe answer(struct vault_report *report)
 {
+	hang_while(&vault_hangs);
 	report->verdict = atomic_load(&verdict);
 	return (struct guard_probe){ .verdict = report->verdict };
 }
@@ -51,6 +65,7 @@ static struct guard_probe unlock(void *arg, struct vault_report *report)
 {
 	(void)arg;
 	happened(&unlocks);
+	hang_while(&unlock_hangs);
 	return answer(report);
 }
 
@@ -58,9 +73,7 @@ static void drain(void *arg, enum guard_state target)
 {
 	(void)arg, (void)target;
 	happened(&drains);
-	LOCK_SCOPE(&lock);
-	while (atomic_load(&drain_hangs))
-		pthread_cond_wait(&changed, &lock);
+	hang_while(&drain_hangs);
 }
 
 static bool purge(void *arg, enum guard_state state)
@@ -93,6 +106,7 @@ static void told(void *arg, const struct guard *before, const struct guard *afte
 		 const struct vault_report *report)
 {
 	(void)arg, (void)before, (void)after, (void)report;
+	happened(&steps);
 }
 
 static const struct guard_ops ops = { probe, unlock, drain, purge, persist, gate, wipe, told };
@@ -103,6 +117,12 @@ static void await(_Atomic unsigned *counter, unsigned least)
 	LOCK_SCOPE(&lock);
 	while (atomic_load(counter) < least)
 		pthread_cond_wait(&changed, &lock);
+}
+
+/* One more, which comes with the next probe at the latest. */
+static void await_step(void)
+{
+	await(&steps, atomic_load(&steps) + 1);
 }
 
 static void await_gate(enum guard_state state)
@@ -123,16 +143,19 @@ static struct guard_view view(void)
 static int setup(void **state)
 {
 	static const struct guard_record nothing;
-	_Atomic unsigned *const counters[] = { &drains, &purges, &wipes, &unlocks, &gates };
+	_Atomic unsigned *const counters[] = { &drains, &purges,  &wipes, &unlocks,
+					       &gates,	&hanging, &back };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(counters); i++)
 		atomic_store(counters[i], 0);
 	atomic_store(&verdict, VAULT_GRANTED);
 	atomic_store(&drain_hangs, false);
+	atomic_store(&vault_hangs, false);
+	atomic_store(&unlock_hangs, false);
 	atomic_store(&gate_state, GUARD_STARTING);
 	policy = (struct guard_policy){ .probe_interval_ms = 20,
-					.probe_timeout_ms = 10,
+					.probe_timeout_ms = 5000,
 					.denied_confirmations = 2,
 					.denied_confirm_interval_ms = 10,
 					.drain_timeout_ms = 60000,
@@ -147,8 +170,10 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	let_drain_go();
-	guard_runner_free(runner);
+	let_go(&drain_hangs);
+	let_go(&vault_hangs);
+	let_go(&unlock_hangs);
+	assert_true(guard_runner_free(runner));
 	return 0;
 }
 
@@ -211,6 +236,92 @@ static void a_broken_answer_ends_the_start(void **state)
 	assert_int_equal(view().report.verdict, VAULT_BROKEN);
 }
 
+static void until_asked_again(enum vault_verdict what, uint64_t least)
+{
+	while (view().probes[what] < least)
+		await_step();
+}
+
+/* The outage's clock runs, and the volume goes down in time. */
+static void a_question_that_hangs_is_an_outage(void **state)
+{
+	(void)state;
+	policy.outage_read_only_after_ms = 200;
+	policy.outage_deny_after_ms = 400;
+	policy.probe_timeout_ms = 10;
+	online();
+	atomic_store(&vault_hangs, true);
+	until_asked_again(VAULT_UNREACHABLE, 3); /* each interval counts */
+	await_gate(GUARD_INACCESSIBLE);
+	await(&wipes, 1);
+	assert_int_equal(view().report.verdict, VAULT_UNREACHABLE);
+	assert_int_equal(atomic_load(&hanging), 1); /* one thread, however long */
+	let_go(&vault_hangs);
+	await_gate(GUARD_ONLINE);
+}
+
+/* It was granted before the key was taken away, and told of after: it lifts nothing. */
+static void a_grant_that_comes_too_late_lifts_nothing(void **state)
+{
+	unsigned before;
+
+	(void)state;
+	policy.probe_timeout_ms = 10;
+	online();
+	atomic_store(&vault_hangs, true);
+	await(&hanging, 1);
+	command(GUARD_LOCK);
+	await_gate(GUARD_INACCESSIBLE);
+	IGNORE_RESULT(guard_runner_command(runner, &(struct guard_event){ .kind = GUARD_RESUME }),
+		      "it asks the vault, which hangs");
+	while (view().resuming)
+		await_step();
+	before = atomic_load(&unlocks);
+	let_go(&vault_hangs);
+	await(&back, 1);
+	until_asked_again(VAULT_GRANTED, 3);
+	assert_int_equal(view().guard.reasons, GUARD_LOCKED);
+	assert_int_equal(atomic_load(&unlocks), before);
+}
+
+static void a_key_that_comes_too_late_is_wiped(void **state)
+{
+	unsigned before;
+
+	(void)state;
+	policy.probe_timeout_ms = 10;
+	online();
+	command(GUARD_LOCK);
+	await_gate(GUARD_INACCESSIBLE);
+	await(&wipes, 1);
+	atomic_store(&unlock_hangs, true);
+	command(GUARD_RESUME);
+	await(&unlocks, 2);
+	await(&hanging, 1);
+	while (view().guard.unlocking)
+		await_step();
+	before = atomic_load(&wipes);
+	let_go(&unlock_hangs);
+	await(&wipes, before + 1);
+	await_gate(GUARD_ONLINE); /* by a question of its own */
+	await(&unlocks, 3);
+}
+
+/* A runner that is freed meanwhile does not wait, and its thread ends on its own. */
+static void a_vault_that_hangs_does_not_keep_the_end_waiting(void **state)
+{
+	(void)state;
+	policy.probe_timeout_ms = 10;
+	online();
+	atomic_store(&vault_hangs, true);
+	await(&hanging, 1);
+	assert_false(guard_runner_free(runner));
+	assert_true(atomic_load(&wipes) > 0);
+	runner = NULL;
+	let_go(&vault_hangs);
+	await(&back, 1);
+}
+
 static void *lock_and_resume(void *arg)
 {
 	const struct guard_event lock_event = { .kind = GUARD_LOCK },
@@ -236,7 +347,7 @@ static void commands_at_the_same_time(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
 		assert_int_equal(pthread_join(threads[i], NULL), 0);
 	while (view().resuming)
-		await(&gates, 0);
+		await_step();
 	command(GUARD_RESUME);
 	await_gate(GUARD_ONLINE);
 	assert_true(view().guard.has_key);
@@ -257,6 +368,10 @@ int main(void)
 		TEST(a_disk_that_hangs_does_not_delay_the_wipe),
 		TEST(a_wait_for_a_vault_can_be_ended),
 		TEST(a_broken_answer_ends_the_start),
+		TEST(a_question_that_hangs_is_an_outage),
+		TEST(a_grant_that_comes_too_late_lifts_nothing),
+		TEST(a_key_that_comes_too_late_is_wiped),
+		TEST(a_vault_that_hangs_does_not_keep_the_end_waiting),
 		TEST(commands_at_the_same_time),
 		TEST(a_runner_that_was_not_started_can_be_freed),
 	};
