@@ -34,6 +34,7 @@ struct net_header {
 struct net_request {
 	const char *method; /* GET or POST */
 	const char *url;
+	const struct secret *secret_url; /* instead of `url`, ended by a zero; no reason tells it */
 	struct net_header headers[NET_HEADERS_MAX]; /* up to the first without a name */
 	const struct secret *bearer;		    /* Authorization: Bearer; or NULL */
 	const char *content_type;		    /* of the body */
@@ -42,6 +43,9 @@ struct net_request {
 	bool plain_http; /* http: metadata endpoints of this machine; never through a proxy */
 	unsigned connect_timeout_ms, timeout_ms;
 	size_t answer_max; /* bytes of the body */
+	/* Whether to give up; asked about once a second, on the caller's thread. Or NULL. */
+	bool (*cancelled)(void *arg);
+	void *cancelled_arg;
 };
 
 /* Header fields that anyone above asks for; "" when absent, cut off when too long. */

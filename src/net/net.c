@@ -238,9 +238,30 @@ static CURLcode set_body(CURL *c, const struct net_request *r)
 			return code_;                                                              \
 	} while (0)
 
+static int progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+	const struct net_request *r = arg;
+
+	(void)a;
+	(void)b;
+	(void)c;
+	(void)d;
+	return r->cancelled(r->cancelled_arg);
+}
+
+static CURLcode set_cancelled(CURL *c, const struct net_request *r)
+{
+	if (!r->cancelled)
+		return CURLE_OK;
+	SET(CURLOPT_NOPROGRESS, 0L);
+	SET(CURLOPT_XFERINFOFUNCTION, progress);
+	SET(CURLOPT_XFERINFODATA, r);
+	return CURLE_OK;
+}
+
 static CURLcode set_transport(CURL *c, const struct net_request *r)
 {
-	SET(CURLOPT_URL, r->url);
+	SET(CURLOPT_URL, r->secret_url ? (const char *)secret_view(r->secret_url) : r->url);
 	SET(CURLOPT_PROTOCOLS_STR, r->plain_http ? "http" : "https");
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
 	SET(CURLOPT_NOSIGNAL, 1L);
@@ -279,6 +300,8 @@ static CURLcode perform(CURL *c, const struct net_request *r, struct net_answer 
 	if (code == CURLE_OK)
 		code = set_answer(c, a, error);
 	if (code == CURLE_OK)
+		code = set_cancelled(c, r);
+	if (code == CURLE_OK)
 		code = set_body(c, r);
 	if (code == CURLE_OK && r->bearer)
 		code = set_bearer(c, r->bearer);
@@ -311,7 +334,7 @@ void net_perform(struct net *n, const struct net_request *r, struct net_answer *
 		ret_answer->failure = failure_of(code);
 	if (ret_answer->failure != NET_ANSWERED)
 		(void)snprintf(ret_answer->reason, sizeof(ret_answer->reason), "%s",
-			       error[0] ? error : curl_easy_strerror(code));
+			       error[0] && !r->secret_url ? error : curl_easy_strerror(code));
 }
 
 const char *net_failure_text(enum net_failure failure)

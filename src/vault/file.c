@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "secret_file.h"
+#include "tdefs/secret_file.h"
 
 #define PREFIX	"file:"
 #define PEM_MAX 65536

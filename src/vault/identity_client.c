@@ -11,10 +11,10 @@
 #include "azure_answer.h"
 #include "form.h"
 #include "identity.h"
-#include "secret_file.h"
 #include "tdefs/base64url.h"
 #include "tdefs/bytes.h"
 #include "tdefs/crypto.h"
+#include "tdefs/secret_file.h"
 
 #define FORM_MAX	  65536
 #define SECRET_MAX	  4096

@@ -14,7 +14,7 @@
 #include "azure_answer.h"
 #include "form.h"
 #include "identity.h"
-#include "secret_file.h"
+#include "tdefs/secret_file.h"
 
 #define IMDS_HOST      "http://169.254.169.254"
 #define IMDS_PATH      "/metadata/identity/oauth2/token"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files that hold a long-lived secret (DESIGN.md, "Contract: security"). */
-#ifndef TDEFS_VAULT_SECRET_FILE_H
-#define TDEFS_VAULT_SECRET_FILE_H
+#ifndef TDEFS_SECRET_FILE_H
+#define TDEFS_SECRET_FILE_H
 
 #include "tdefs/errmsg.h"
 #include "tdefs/secret.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See the header. */
-#include "secret_file.h"
+#include "tdefs/secret_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
