@@ -84,8 +84,11 @@ struct volume_config {
 
 struct config {
 	char *path;
-	char *state_dir;   /* pins; default /var/lib/tdefs */
-	char *runtime_dir; /* control sockets; default /run/tdefs */
+	char *state_dir;	 /* pins; default /var/lib/tdefs */
+	char *runtime_dir;	 /* control sockets; default /run/tdefs */
+	char *event_dir;	 /* event logs; default /var/log/tdefs */
+	uint64_t event_log_size; /* bytes; a longer file is rotated */
+	unsigned event_log_keep; /* rotated files that are kept */
 	struct settings server;
 	struct policy policy;
 	struct volume_config *volumes;

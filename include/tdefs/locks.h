@@ -13,7 +13,8 @@
  *  6  file.state_lock      a file's latched error and sync count (file_sync.c)
  *     store.space_lock     count of files about to be forgotten (space.c)
  *     watched_vault.lock   what is counted of a vault's calls (volume_vault.c)
- *     range_lock.lock, idtable.lock, the secret arena's lock: innermost
+ *     range_lock.lock, idtable.lock, the secret arena's lock, a recorder's lock
+ *     (src/audit/recorder.h): innermost
  *
  *     guard_runner.record_lock  the writing of .tdefs/state, over its I/O; above guard_runner.lock
  *     guard_runner.lock    a volume's guard and what waits for it; above worker.lock,

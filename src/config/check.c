@@ -110,6 +110,8 @@ int check_own_paths(const struct config *c, struct errmsg *reterr)
 
 	if (r == 0)
 		r = check_own_path(c, "runtime_dir", c->runtime_dir, reterr);
+	if (r == 0)
+		r = check_own_path(c, "event_dir", c->event_dir, reterr);
 	for (size_t i = 0; r == 0 && i < c->nvolumes; i++)
 		if (c->volumes[i].settings.log)
 			r = check_own_path(c, "log", c->volumes[i].settings.log, reterr);

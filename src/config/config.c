@@ -303,6 +303,7 @@ void config_free(struct config *c)
 	free(c->volumes);
 	free(c->state_dir);
 	free(c->runtime_dir);
+	free(c->event_dir);
 	free(c->path);
 	free(c);
 }

@@ -13,6 +13,7 @@
 #define MINUTE (60 * SECOND)
 #define HOUR   (60 * MINUTE)
 #define DAY    (24 * HOUR)
+#define KIB    ((uint64_t)1024)
 
 static const char *const cache_modes[] = {
 	[CACHE_WRITE_THROUGH] = "write-through",
@@ -109,6 +110,12 @@ static const struct config_key keys[] = {
 	      "an absolute path"),
 	PLAIN("runtime_dir", KEY_IN_SERVER, &value_path, offsetof(struct config, runtime_dir),
 	      "an absolute path"),
+	PLAIN("event_dir", KEY_IN_SERVER, &value_path, offsetof(struct config, event_dir),
+	      "an absolute path"),
+	{ "event_log_size", KEY_IN_SERVER, &value_size, offsetof(struct config, event_log_size),
+	  "64K to 1G", 64 * KIB, KIB *KIB *KIB, NULL },
+	{ "event_log_keep", KEY_IN_SERVER, &value_count, offsetof(struct config, event_log_keep),
+	  "1 to 1000", 1, 1000, NULL },
 	PLAIN("require_purge_protection", KEY_IN_POLICY, &value_bool,
 	      offsetof(struct config, policy.require_purge_protection), "yes or no"),
 	PLAIN("require_key_backup", KEY_IN_POLICY, &value_bool,
@@ -192,6 +199,10 @@ int keys_default(struct config *c)
 				       .inaccessible_delete = DELETE_BY_ROOT,
 				       .guard = guard_defaults };
 	c->policy = (struct policy){ .require_purge_protection = true };
+	c->event_log_size = 16 * KIB * KIB;
+	c->event_log_keep = 10;
+	if (value_replace_string(&c->event_dir, "/var/log/tdefs") < 0)
+		return -ENOMEM;
 	if (value_replace_string(&c->state_dir, "/var/lib/tdefs") < 0)
 		return -ENOMEM;
 	return value_replace_string(&c->runtime_dir, "/run/tdefs");

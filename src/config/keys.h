@@ -30,12 +30,12 @@ struct config_key {
 	const struct value_kind *kind;
 	size_t offset; /* in struct settings, volume_config or config, by place */
 	const char *expected;
-	uint64_t min, max;	    /* of a count, or of a duration in milliseconds */
+	uint64_t min, max;	    /* of a count, a duration in ms, a size in bytes */
 	const char *const *choices; /* words, NULL ends them; the field is an enum of their order */
 };
 
 extern const struct value_kind value_path, value_protector, value_id, value_https, value_log,
-	value_bool, value_count, value_duration, value_choice;
+	value_bool, value_count, value_duration, value_size, value_choice;
 
 int value_copy(const struct value_kind *kind, const void *from, void *to) WARN_UNUSED;
 int value_replace_string(char **field, const char *text) WARN_UNUSED;

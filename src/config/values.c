@@ -177,9 +177,29 @@ static int read_duration(const char *text, const struct config_key *key, void *f
 	return 0;
 }
 
+/* Bytes, or with K, M or G at the end. */
+static int read_size(const char *text, const struct config_key *key, void *field)
+{
+	static const char units[] = "KMG";
+	const char *rest, *unit;
+	uint64_t n;
+
+	if (read_digits(text, &n, &rest) < 0)
+		return -EINVAL;
+	unit = *rest ? strchr(units, *rest) : NULL;
+	if (*rest && (!unit || rest[1]))
+		return -EINVAL;
+	n <<= unit ? 10 * (unit - units + 1) : 0;
+	if (n < key->min || n > key->max)
+		return -EINVAL;
+	*(uint64_t *)field = n;
+	return 0;
+}
+
 const struct value_kind value_path = { read_path, 0 }, value_protector = { read_protector, 0 },
 			value_id = { read_id, 0 }, value_https = { read_https, 0 },
 			value_log = { read_log, 0 }, value_bool = { read_bool, sizeof(bool) },
 			value_count = { read_count, sizeof(unsigned) },
 			value_duration = { read_duration, sizeof(uint64_t) },
+			value_size = { read_size, sizeof(uint64_t) },
 			value_choice = { read_choice, sizeof(unsigned) };

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Appending to the log's file, one process at a time. Everything is opened anew
+ * each time: directories come and go, and another process may have written.
+ */
+#include <errno.h>
+#include <linux/magic.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+
+#include "audit_internal.h"
+
+#define TAIL_MAX (2 * AUDIT_LINE_MAX)
+
+/* An append at work. */
+struct append {
+	const struct audit_log *log;
+	struct audit_batch *batch;
+	int event_dirfd, state_dirfd, lock_fd, fd;
+	uint64_t size;		/* of the file */
+	uint64_t torn;		/* bytes after its last newline */
+	struct audit_link tail; /* its last line; seq 0: none */
+};
+
+uint64_t audit_now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t); /* cannot fail for this clock */
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static int failed(struct errmsg *reterr, int r, const char *what, const char *path)
+{
+	errmsg_next(reterr, "make room and %s writable", path);
+	return errmsg_fail(reterr, r, EXIT_CODE_FAILED, "event log: cannot %s %s: %s", what, path,
+			   errno_text(r));
+}
+
+static int open_dir(const struct sysio *sys, const char *path, mode_t mode)
+{
+	int fd = sys->openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
+	int r;
+
+	if (fd != -ENOENT)
+		return fd;
+	r = sys->mkdirat(AT_FDCWD, path, mode);
+	if (r < 0 && r != -EEXIST)
+		return r;
+	return sys->openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
+}
+
+static int refuse_fuse(const struct audit_log *log, int dirfd, struct errmsg *reterr)
+{
+	struct statfs st;
+
+	if (log->sys->fstatfs(dirfd, &st) < 0 || st.f_type != FUSE_SUPER_MAGIC)
+		return 0;
+	errmsg_next(reterr, "set event_dir to a place on a file system of the host");
+	return errmsg_fail(reterr, -EINVAL, EXIT_CODE_CONFIG,
+			   "event_dir = %s is on a FUSE mount: a volume that is down would take "
+			   "the log of it along",
+			   log->event_dir);
+}
+
+int audit_log_check_dir(const struct audit_log *log, struct errmsg *reterr)
+{
+	CLEANUP_CLOSE int dirfd = open_dir(log->sys, log->event_dir, 0750);
+
+	return dirfd < 0 ? 0 : refuse_fuse(log, dirfd, reterr);
+}
+
+/* Only we may take it: a lock on the log itself could be held by whoever may read it. */
+static int take_lock(struct append *a, struct errmsg *reterr)
+{
+	const struct audit_log *log = a->log;
+	char name[64];
+
+	a->state_dirfd = open_dir(log->sys, log->state_dir, 0700);
+	if (a->state_dirfd < 0)
+		return failed(reterr, a->state_dirfd, "open", log->state_dir);
+	(void)snprintf(name, sizeof(name), "%s.log-lock", log->volume);
+	a->lock_fd = log->sys->openat(a->state_dirfd, name,
+				      O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600);
+	if (a->lock_fd < 0)
+		return failed(reterr, a->lock_fd, "make a lock in", log->state_dir);
+	while (flock(a->lock_fd, LOCK_EX) < 0)
+		if (errno != EINTR)
+			return failed(reterr, -errno, "lock a file in", log->state_dir);
+	return 0;
+}
+
+static int open_log(struct append *a, struct errmsg *reterr)
+{
+	const struct audit_log *log = a->log;
+	char name[64];
+	struct stat st;
+	int r;
+
+	a->event_dirfd = open_dir(log->sys, log->event_dir, 0750);
+	if (a->event_dirfd < 0)
+		return failed(reterr, a->event_dirfd, "open", log->event_dir);
+	r = refuse_fuse(log, a->event_dirfd, reterr);
+	if (r < 0)
+		return r;
+	(void)snprintf(name, sizeof(name), "%s.jsonl", log->volume);
+	a->fd = log->sys->openat(a->event_dirfd, name,
+				 O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK, 0640);
+	r = a->fd < 0 ? a->fd : log->sys->fstatat(a->fd, "", &st, AT_EMPTY_PATH);
+	if (r == 0 && (!S_ISREG(st.st_mode) || st.st_nlink > 1))
+		r = -EINVAL; /* a device, a FIFO, or a name of some other file */
+	if (r < 0)
+		return failed(reterr, r, "open the log in", log->event_dir);
+	a->size = (uint64_t)st.st_size;
+	return 0;
+}
+
+/* The last whole line of a file, and what follows it. */
+static int find_tail(struct append *a, struct errmsg *reterr)
+{
+	CLEANUP_FREE char *buf = malloc(TAIL_MAX);
+	size_t want = a->size < TAIL_MAX ? (size_t)a->size : TAIL_MAX;
+	const char *end, *start;
+	ssize_t n;
+
+	if (!buf)
+		return failed(reterr, -ENOMEM, "read the log in", a->log->event_dir);
+	n = sysio_pread_full(a->log->sys, a->fd, buf, want, a->size - want);
+	if (n < 0)
+		return failed(reterr, (int)n, "read the log in", a->log->event_dir);
+	end = memrchr(buf, '\n', (size_t)n);
+	a->torn = end ? (uint64_t)(buf + n - end - 1) : (uint64_t)n;
+	if (!end)
+		return 0;
+	start = memrchr(buf, '\n', (size_t)(end - buf));
+	start = start ? start + 1 : buf;
+	IGNORE_RESULT(audit_line_link(start, (size_t)(end - start), &a->tail),
+		      "then the chain goes on from what else is known");
+	return 0;
+}
+
+static void note(struct audit_batch *b, const char *event, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void note(struct audit_batch *b, const char *event, const char *fmt, ...)
+{
+	char *members = b->note_members[b->nnotes];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(members, sizeof(b->note_members[0]), fmt, ap);
+	va_end(ap);
+	b->notes[b->nnotes++] = (struct audit_item){
+		.weight = AUDIT_MAJOR, .event = event, .time_ms = audit_now_ms(), .members = members
+	};
+}
+
+static int print_item(struct append *a, struct audit_item *item, struct audit_link *link)
+{
+	struct audit_batch *b = a->batch;
+	int n = audit_line_print(b->text + b->len, a->log->volume, item, link);
+
+	if (n < 0)
+		return n;
+	item->line_off = b->len;
+	item->line_len = (size_t)n;
+	b->len += (size_t)n;
+	b->text[b->len++] = '\n';
+	return 0;
+}
+
+/* All lines of the batch, after the newline that a torn one lacks. */
+static int print_batch(struct append *a, struct errmsg *reterr)
+{
+	struct audit_batch *b = a->batch;
+	struct audit_link link = a->tail;
+	int r = 0;
+
+	free(b->text);
+	b->text = malloc(1 + (b->nnotes + b->nitems) * (AUDIT_LINE_MAX + 1));
+	b->len = 0;
+	if (!b->text)
+		return failed(reterr, -ENOMEM, "write the log in", a->log->event_dir);
+	if (a->torn > 0)
+		b->text[b->len++] = '\n';
+	for (size_t i = 0; r == 0 && i < b->nnotes; i++)
+		r = print_item(a, &b->notes[i], &link);
+	for (size_t i = 0; r == 0 && i < b->nitems; i++)
+		r = print_item(a, &b->items[i], &link);
+	if (r < 0)
+		return failed(reterr, r, "write the log in", a->log->event_dir);
+	b->head = link;
+	return 0;
+}
+
+/* All of it and durable, or as it was before. */
+static int write_text(struct append *a, struct errmsg *reterr)
+{
+	const struct sysio *sys = a->log->sys;
+	struct audit_batch *b = a->batch;
+	int r;
+
+	if (b->len == 0)
+		return 0;
+	r = sysio_pwrite_all(sys, a->fd, b->text, b->len, a->size); /* O_APPEND: at the end */
+	if (r == 0)
+		r = sys->fdatasync(a->fd);
+	if (r == 0 && a->size == 0)
+		r = sys->fsync(a->event_dirfd);
+	if (r < 0) {
+		IGNORE_RESULT(sys->ftruncate(a->fd, (off_t)a->size), "else there is a torn line");
+		return failed(reterr, r, "write the log in", a->log->event_dir);
+	}
+	b->written = true;
+	return 0;
+}
+
+static int append(struct append *a, struct errmsg *reterr)
+{
+	struct audit_batch *b = a->batch;
+	int r = take_lock(a, reterr);
+
+	if (r == 0)
+		r = open_log(a, reterr);
+	if (r == 0)
+		r = find_tail(a, reterr);
+	if (r < 0)
+		return r;
+	b->nnotes = 0;
+	if (a->torn > 0)
+		note(b, "log_torn", ",\"bytes\":%llu", (unsigned long long)a->torn);
+	r = print_batch(a, reterr);
+	return r < 0 ? r : write_text(a, reterr);
+}
+
+int audit_log_append(const struct audit_log *log, struct audit_batch *batch, struct errmsg *reterr)
+{
+	struct append a = { .log = log,
+			    .batch = batch,
+			    .event_dirfd = -1,
+			    .state_dirfd = -1,
+			    .lock_fd = -1,
+			    .fd = -1 };
+	const int *fds[] = { &a.fd, &a.event_dirfd, &a.state_dirfd, &a.lock_fd };
+	int r;
+
+	batch->written = false;
+	r = append(&a, reterr);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) /* the lock last */
+		if (*fds[i] >= 0)
+			IGNORE_RESULT(log->sys->close(*fds[i]), "what was written is synced");
+	return r;
+}
+
+void audit_batch_release(struct audit_batch *batch)
+{
+	free(batch->text);
+	batch->text = NULL;
+}
