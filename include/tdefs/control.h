@@ -4,7 +4,7 @@
  * one line of JSON; one answer, one line of JSON. Owned root:tdefs, mode 0660;
  * by peer credentials the group may read, everything else is uid 0's.
  *
- * Requests: {"command": C} with C status, recheck ("path": "a/b"), lock, resume, extend
+ * Requests: {"command": C} with C status, metrics, recheck ("path": "a/b"), lock, resume, extend
  * ("seconds": N) or drill ("kind": "outage", "denial" or "end", "seconds": N).
  * Answers carry "schema" and either what was asked for, or "error". Paths and key
  * identifiers are text as text_escape() makes it, in requests too.
@@ -52,6 +52,11 @@ void control_next_step(const struct guard_view *view, const struct volume_config
  */
 char *control_answer(const struct control_context *context, const char *request, size_t len,
 		     uid_t uid) WARN_UNUSED;
+
+/* Its metrics, in Prometheus text (exposition.h); malloc'ed; NULL: no memory. Thread-safe. */
+char *control_metrics(const struct control_context *context) WARN_UNUSED;
+/* The same of a volume whose daemon does not answer. */
+char *control_metrics_down(const char *volume) WARN_UNUSED;
 
 struct control_server;
 

@@ -16,6 +16,15 @@ static json_t *answer_status(const struct control_context *context, const json_t
 	return control_status(context);
 }
 
+static json_t *answer_metrics(const struct control_context *context, const json_t *request)
+{
+	CLEANUP_FREE char *text = control_metrics(context);
+
+	(void)request;
+	return text ? json_pack("{s:i, s:s}", "schema", CONTROL_SCHEMA, "metrics", text)
+		    : error_answer("no memory for the metrics");
+}
+
 static json_t *done_answer(void)
 {
 	return json_pack("{s:i, s:b}", "schema", CONTROL_SCHEMA, "done", 1);
@@ -104,9 +113,10 @@ static const struct command {
 	bool anyone;
 	json_t *(*answer)(const struct control_context *context, const json_t *request);
 } commands[] = {
-	{ "status", true, answer_status },  { "recheck", false, answer_recheck },
-	{ "lock", false, answer_lock },	    { "resume", false, answer_resume },
-	{ "extend", false, answer_extend }, { "drill", false, answer_drill },
+	{ "status", true, answer_status },    { "metrics", true, answer_metrics },
+	{ "recheck", false, answer_recheck }, { "lock", false, answer_lock },
+	{ "resume", false, answer_resume },   { "extend", false, answer_extend },
+	{ "drill", false, answer_drill },
 };
 
 static json_t *dispatch(const struct control_context *context, const json_t *request, uid_t uid)

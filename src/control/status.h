@@ -35,6 +35,15 @@ json_t *control_status(const struct control_context *context) WARN_UNUSED;
 json_t *status_key_access(const struct status_source *s) WARN_UNUSED;
 json_t *status_alarms(const struct status_source *s) WARN_UNUSED;
 
+/* What an operator must look at; names are user-visible and stable. */
+struct status_alarm {
+	const char *name;
+	bool (*raised)(const struct status_source *s);
+	const char *text;
+};
+extern const struct status_alarm status_alarm_table[];
+extern const size_t status_nalarms;
+
 /* null for a time that never was, and for a text that is empty. */
 json_t *status_time(uint64_t at) WARN_UNUSED;
 json_t *status_text(const char *text) WARN_UNUSED;

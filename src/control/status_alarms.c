@@ -23,11 +23,7 @@ static bool latched(const struct status_source *s)
 }
 
 /* Names are user-visible and stable. */
-static const struct alarm {
-	const char *name;
-	bool (*raised)(const struct status_source *s);
-	const char *text;
-} alarms[] = {
+const struct status_alarm status_alarm_table[] = {
 	{ "state_not_kept", state_not_kept,
 	  ".tdefs/state cannot be written: a restart may forget a lock or a denial; look at the "
 	  "backing file system" },
@@ -41,14 +37,19 @@ static const struct alarm {
 	  "look at the backing disk" },
 };
 
+const size_t status_nalarms = ARRAY_SIZE(status_alarm_table);
+
 json_t *status_alarms(const struct status_source *s)
 {
 	CLEANUP_JSON json_t *array = json_array();
 
-	for (size_t i = 0; i < ARRAY_SIZE(alarms); i++)
-		if (alarms[i].raised(s) &&
-		    json_array_append_new(array, json_pack("{s:s, s:s}", "name", alarms[i].name,
-							   "text", alarms[i].text)) < 0)
+	for (size_t i = 0; i < status_nalarms; i++) {
+		const struct status_alarm *a = &status_alarm_table[i];
+
+		if (a->raised(s) &&
+		    json_array_append_new(array, json_pack("{s:s, s:s}", "name", a->name, "text",
+							   a->text)) < 0)
 			return NULL;
+	}
 	return TAKE_PTR(array);
 }

@@ -23,6 +23,7 @@ static const struct verb {
 	{ "check", 1, 1, verb_check, "NAME|KID", "go through what a protector must be" },
 	{ "format", 1, 1, verb_format, "NAME", "make an empty backing directory a volume" },
 	{ "status", 0, 1, verb_status, "[NAME]", "state of one volume, or of all" },
+	{ "metrics", 0, 1, verb_metrics, "[NAME]", "the same as numbers, for Prometheus" },
 	{ "header", 2, 2, verb_header, "dump NAME|DIR", "show a volume's header; needs no key" },
 	{ "verify", 1, 1, verb_verify, "NAME|DIR", "check the header, and that of every file" },
 	{ "accept-lost", 2, 2, verb_accept_lost, "NAME PATH",
@@ -36,20 +37,16 @@ static const struct verb {
 
 static void print_usage(void)
 {
-	puts("usage: tdefsctl [--config FILE] [--json] VERB ...\n");
+	puts("usage: tdefsctl [--config FILE] [--json] VERB ...");
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		printf("  %-16s%-15s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].what);
-	puts("\n"
-	     "  -c, --config FILE  default: $" CONFIG_ENVIRONMENT ", then " CONFIG_DEFAULT_PATH "\n"
+	puts("  -c, --config FILE  default: $" CONFIG_ENVIRONMENT ", then " CONFIG_DEFAULT_PATH "\n"
 	     "  -j, --json         answer as one line of JSON, with a schema number\n"
-	     "      --without-key  verify: check what can be checked without a protector\n"
-	     "      --key-is-backed-up  format: there is a backup of the protector\n"
-	     "      --yes          accept-lost, drill: do not ask\n"
-	     "      --for T        extend, drill: 30s, 5m, 4h\n"
-	     "A DIR is told from a NAME by its slash.\n"
+	     "  format: --key-is-backed-up   verify: --without-key   a DIR has a slash in it\n"
+	     "  extend, drill: --for 30s, 5m, 4h   accept-lost, drill: --yes, do not ask\n"
 	     "exit: 0 done or online, 1 failed, 2 usage or configuration, 3 read-only,\n"
-	     "      4 inaccessible, 5 not mounted, 6 waiting for a vault, 7 refused by policy,\n"
-	     "      8 try again; several volumes: the worst");
+	     "  4 inaccessible, 5 not mounted, 6 waiting for a vault, 7 refused by policy,\n"
+	     "  8 try again; several volumes: the worst");
 }
 
 int usage_error(struct call *call, const char *what)

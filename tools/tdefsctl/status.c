@@ -154,8 +154,7 @@ static json_t *ask(struct call *call, const struct volume_config *vc, int *ret_c
 	return unknown_status(call, vc, r, answer);
 }
 
-/* Of exit codes the largest is not always the worst: a failure to ask is. */
-static int worse(int a, int b)
+int worse_exit_code(int a, int b)
 {
 	if (a == EXIT_CODE_FAILED || b == EXIT_CODE_FAILED)
 		return EXIT_CODE_FAILED;
@@ -174,7 +173,7 @@ static int collect(struct call *call, const char *name, json_t *volumes)
 			continue;
 		if (json_array_append_new(volumes, ask(call, vc, &code)) < 0)
 			code = EXIT_CODE_FAILED;
-		worst = worse(worst, code);
+		worst = worse_exit_code(worst, code);
 	}
 	return worst;
 }

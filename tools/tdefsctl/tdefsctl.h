@@ -28,6 +28,7 @@ struct call {
 int verb_check(struct call *call);
 int verb_format(struct call *call);
 int verb_status(struct call *call);
+int verb_metrics(struct call *call);
 int verb_header(struct call *call);
 int verb_verify(struct call *call);
 int verb_accept_lost(struct call *call);
@@ -42,6 +43,9 @@ bool call_confirmed(const struct call *call, const char *question);
 
 /* The exit code that a state's name means. */
 int state_exit_code(const char *state);
+
+/* Of several volumes' codes; the largest is not always the worst: a failure to ask is. */
+int worse_exit_code(int a, int b);
 
 /* Print call->err, with --json also as an answer; returns its exit code. */
 int call_failed(struct call *call);
