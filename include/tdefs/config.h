@@ -15,6 +15,7 @@
 
 #include "tdefs/errmsg.h"
 #include "tdefs/cleanup.h"
+#include "tdefs/kid.h"
 
 #define CONFIG_DEFAULT_PATH "/etc/tdefs/tdefs.conf"
 #define CONFIG_ENVIRONMENT  "TDEFS_CONFIG"
@@ -51,9 +52,15 @@ struct guard_policy {
 	uint64_t heal_window_ms;       /* how long a denial heals by itself */
 };
 
+struct vault_settings;
+
 /* What a volume inherits from [server]. Strings are owned by the config. */
 struct settings {
-	char *protector; /* file:/absolute/path.pem, or https://VAULT/keys/NAME[/VERSION] */
+	char *protector;      /* file:/absolute/path.pem, or https://VAULT/keys/NAME[/VERSION] */
+	char *secondary;      /* the same key in another vault, https://...; NULL: none */
+	char *allowed_vaults; /* "HOST[:PORT] ..."; NULL: those of protector and secondary */
+	struct vault_settings *vaults; /* what each [vault HOST] says otherwise, filled in */
+	size_t nvaults;
 	enum identity_kind identity;
 	char *tenant_id, *client_id; /* NULL: from the environment; so are all below */
 	char *client_secret_file, *client_certificate_file, *federated_token_file;
@@ -67,6 +74,12 @@ struct settings {
 	struct guard_policy guard;
 	uint64_t mount_timeout_ms; /* how long a mount waits for a vault; 0: for ever */
 	enum inaccessible_delete inaccessible_delete;
+};
+
+/* [vault HOST]: its identity settings; the others of `settings` are unset. */
+struct vault_settings {
+	char *host; /* HOST[:PORT], lower case, without the port 443 */
+	struct settings settings;
 };
 
 /* [policy]: what is asked of protectors in key vaults before anything is wrapped with one. */
@@ -93,6 +106,8 @@ struct config {
 	struct policy policy;
 	struct volume_config *volumes;
 	size_t nvolumes;
+	struct vault_settings *vaults; /* as they are written; see settings.vaults */
+	size_t nvaults;
 };
 
 /*
@@ -110,6 +125,15 @@ void config_free(struct config *config); /* accepts NULL */
 /* -ENOENT, with the names that exist, when there is no such volume. */
 int config_volume(const struct config *config, const char *name,
 		  const struct volume_config **ret_volume, struct errmsg *reterr) WARN_UNUSED;
+
+/* HOST[:PORT] of a key identifier, as in struct vault_settings; -EINVAL: it is of no vault. */
+int vault_host_of(const char *kid, char ret_host[static KID_VAULT_MAX]) WARN_UNUSED;
+
+/* The settings by which a key's vault is reached: those of its [vault HOST], or `s` itself. */
+const struct settings *settings_for_vault(const struct settings *s, const char *kid);
+
+/* Whether a vault may be contacted, by `allowed_vaults`. */
+bool settings_allow_host(const struct settings *s, const char *host);
 
 /* Is `inner` the same as `outer`, or beneath it? Both absolute, without needless slashes. */
 bool path_is_beneath(const char *inner, const char *outer);

@@ -132,8 +132,9 @@ struct vault {
 int vault_init(void) WARN_UNUSED;
 
 /*
- * The vault that serves `kid`, reached as `settings` says; both settings and
- * clock outlive it. -EINVAL when no kind does. Contacts nobody.
+ * The vault that serves `kid`, reached as `settings` says, its [vault HOST]
+ * included; both settings and clock outlive it. -EINVAL when no kind does,
+ * -EKEYREJECTED when its host is not among `allowed_vaults`. Contacts nobody.
  */
 int vault_open(const char *kid, const struct settings *settings, const struct clock *clock,
 	       struct vault **ret_vault, struct errmsg *reterr) WARN_UNUSED;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What settings must be together, once all of them are read. */
 #include "check.h"
+#include "vaults.h"
 
 #include <errno.h>
 #include <string.h>
@@ -17,18 +18,26 @@ static int missing(const struct config *c, const struct volume_config *v, const 
 			   v->name, key);
 }
 
-/* From a denial in the vault to a volume that is down, at the latest. */
-static uint64_t down_after_ms(const struct guard_policy *g)
+/*
+ * From a denial in the vault to a volume that is down, at the latest. Each
+ * probe, those that confirm included, takes its time, and that of two vaults
+ * while the first does not answer.
+ */
+static uint64_t down_after_ms(const struct settings *s)
 {
-	return g->probe_interval_ms * 11 / 10 + g->probe_timeout_ms +
-	       g->denied_confirmations * g->denied_confirm_interval_ms + g->drain_timeout_ms;
+	const struct guard_policy *g = &s->guard;
+	uint64_t probe_ms = g->probe_timeout_ms * (s->secondary ? 2 : 1);
+
+	return g->probe_interval_ms * 11 / 10 + probe_ms +
+	       g->denied_confirmations * (g->denied_confirm_interval_ms + probe_ms) +
+	       g->drain_timeout_ms;
 }
 
 static int check_guard(const struct config *c, const struct volume_config *v, struct errmsg *reterr)
 {
 	const struct guard_policy *g = &v->settings.guard;
 
-	if (down_after_ms(g) > DOWN_MOST_MS) {
+	if (down_after_ms(&v->settings) > DOWN_MOST_MS) {
 		errmsg_next(reterr, "lower \"probe_interval\", \"probe_timeout\", "
 				    "\"denied_confirmations\", \"denied_confirm_interval\" or "
 				    "\"drain_timeout\"");
@@ -36,7 +45,7 @@ static int check_guard(const struct config *c, const struct volume_config *v, st
 			reterr, -EINVAL, EXIT_CODE_CONFIG,
 			"%s: volume %s would be down %llu s after its key is denied; the "
 			"most is %llu s",
-			c->path, v->name, (unsigned long long)down_after_ms(g) / 1000,
+			c->path, v->name, (unsigned long long)down_after_ms(&v->settings) / 1000,
 			(unsigned long long)DOWN_MOST_MS / 1000);
 	}
 	if (g->outage_deny_after_ms >= g->outage_read_only_after_ms)
@@ -60,6 +69,8 @@ int check_volume(const struct config *c, size_t i, struct errmsg *reterr)
 	if (!v->settings.protector)
 		return missing(c, v, "protector", reterr);
 	r = check_guard(c, v, reterr);
+	if (r == 0)
+		r = check_vaults_of(c, v, reterr);
 	if (r < 0)
 		return r;
 	for (size_t j = 0; j < i; j++) {

@@ -16,10 +16,12 @@
 
 #include "check.h"
 #include "keys.h"
+#include "vaults.h"
 
-#define CONFIG_MAX ((size_t)1024 * 1024)
-#define SECTIONS   "sections are [server], [policy] and [volume NAME]"
-#define NAME_LEN   32 /* inih cuts section names off at 49 bytes; "volume " takes 7 */
+#define CONFIG_MAX  ((size_t)1024 * 1024)
+#define SECTIONS    "sections are [server], [policy], [vault HOST] and [volume NAME]"
+#define NAME_LEN    32
+#define SECTION_MAX 200 /* a line has no more */
 
 struct parse {
 	struct config *config;
@@ -27,8 +29,10 @@ struct parse {
 	int line;
 	int error; /* first error, as a negative errno */
 	struct errmsg *reterr;
+	char section[SECTION_MAX]; /* the last one, whole: inih cuts names off at 49 bytes */
 	struct key_set server_set, policy_set;
 	struct key_set *volume_sets; /* one for each volume, by index */
+	struct key_set *vault_sets;  /* and for each vault */
 };
 
 static int fail(struct parse *p, const char *what, const char *next)
@@ -85,6 +89,8 @@ static enum key_place place_of(const char *section)
 {
 	if (strncmp(section, "volume ", 7) == 0)
 		return KEY_IN_VOLUME;
+	if (strncmp(section, "vault ", 6) == 0)
+		return KEY_IN_VAULT;
 	if (strcmp(section, "server") == 0)
 		return KEY_IN_SERVER;
 	return strcmp(section, "policy") == 0 ? KEY_IN_POLICY : 0;
@@ -98,16 +104,44 @@ static bool check_section(struct parse *p, const char *section)
 		return true;
 	if (!place)
 		fail(p, "unknown section", SECTIONS);
+	else if (place == KEY_IN_VAULT && !vault_section_is_valid(section + 6))
+		fail(p, "the vault's host is not valid", "write [vault HOST] or [vault HOST:PORT]");
+	else if (place == KEY_IN_VAULT)
+		return true;
 	else if (!name_is_valid(section + 7))
 		fail(p, "the volume's name is not valid",
 		     "use 1 to 32 letters, digits, '.', '_', '-', not starting with '.' or '-'");
 	return p->error == 0;
 }
 
+/* Where the settings of the last section go; p->section is valid. */
+static int find_target(struct parse *p, enum key_place place, struct key_target *ret_target,
+		       struct key_set **ret_set)
+{
+	struct key_target t = { .config = p->config, .settings = &p->config->server };
+	int r = 0;
+
+	*ret_set = place == KEY_IN_POLICY ? &p->policy_set : &p->server_set;
+	if (place == KEY_IN_VAULT)
+		r = vault_section(p->config, &p->vault_sets, p->section + 6, &t.settings, ret_set);
+	if (place == KEY_IN_VOLUME) {
+		t.volume = volume_section(p, p->section + 7, ret_set);
+		r = t.volume ? 0 : -ENOMEM;
+	}
+	if (r < 0) {
+		fail(p, "out of memory", "free some and try again");
+		return r;
+	}
+	if (t.volume)
+		t.settings = &t.volume->settings;
+	*ret_target = t;
+	return 0;
+}
+
 /* inih tells of a section with its first setting only: one without any is noticed here. */
 static void see_section(struct parse *p, const char *line)
 {
-	CLEANUP_FREE char *section = NULL;
+	struct key_target target;
 	struct key_set *set;
 	const char *end;
 
@@ -115,12 +149,9 @@ static void see_section(struct parse *p, const char *line)
 	end = *line == '[' ? strchr(line, ']') : NULL;
 	if (!end) /* none, or inih's to refuse */
 		return;
-	section = strndup(line + 1, (size_t)(end - line - 1));
-	if (section && !check_section(p, section))
-		return;
-	if (!section ||
-	    (strncmp(section, "volume ", 7) == 0 && !volume_section(p, section + 7, &set)))
-		fail(p, "out of memory", "free some and try again");
+	(void)snprintf(p->section, sizeof(p->section), "%.*s", (int)(end - line - 1), line + 1);
+	if (check_section(p, p->section))
+		IGNORE_RESULT(find_target(p, place_of(p->section), &target, &set), "it is told");
 }
 
 /* inih's reader: like fgets(3), from memory, and counts lines. */
@@ -175,42 +206,51 @@ static int unknown_key(struct parse *p, const char *section, const char *name)
 static int handle_pair(void *user, const char *section, const char *name, const char *value)
 {
 	struct parse *p = user;
-	enum key_place place = place_of(section);
-	struct key_set *set = place == KEY_IN_POLICY ? &p->policy_set : &p->server_set;
-	struct key_target target = { .config = p->config };
 	const struct config_key *key;
-	bool in_volume = place == KEY_IN_VOLUME;
+	struct key_target target;
+	struct key_set *set;
+	enum key_place place;
 
 	if (p->error < 0)
 		return 0;
 	if (!section[0])
 		return fail(p, "a setting before any section", SECTIONS);
+	place = place_of(p->section);
 	key = key_find(name, place);
 	if (!key)
-		return unknown_key(p, section, name);
-	if (in_volume) {
-		target.volume = volume_section(p, section + 7, &set);
-		if (!target.volume)
-			return fail(p, "out of memory", "free some and try again");
-	}
+		return unknown_key(p, p->section, name);
+	if (find_target(p, place, &target, &set) < 0)
+		return 0;
 	return take_value(p, key, target, set, value);
+}
+
+static int inherit_all(struct parse *p)
+{
+	struct config *c = p->config;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < c->nvolumes; i++) {
+		r = keys_inherit(&c->volumes[i], &p->volume_sets[i], c);
+		if (r == 0)
+			r = vaults_give(c, p->vault_sets, &c->volumes[i].settings);
+	}
+	if (r == 0)
+		r = vaults_give(c, p->vault_sets, &c->server);
+	return r == 0 ? 0
+		      : errmsg_fail(p->reterr, r, EXIT_CODE_FAILED, "%s: %s", c->path,
+				    errno_text(r));
 }
 
 static int finish(struct parse *p)
 {
 	struct config *c = p->config;
+	int r = inherit_all(p);
 
-	for (size_t i = 0; i < c->nvolumes; i++) {
-		int r = keys_inherit(&c->volumes[i], &p->volume_sets[i], c);
-
-		if (r < 0)
-			return errmsg_fail(p->reterr, r, EXIT_CODE_FAILED, "%s: %s", c->path,
-					   errno_text(r));
+	for (size_t i = 0; r == 0 && i < c->nvolumes; i++)
 		r = check_volume(c, i, p->reterr);
-		if (r < 0)
-			return r;
-	}
-	return check_own_paths(c, p->reterr);
+	if (r == 0)
+		r = check_vaults_used(c, p->reterr);
+	return r < 0 ? r : check_own_paths(c, p->reterr);
 }
 
 static struct config *config_new(const char *path)
@@ -245,6 +285,7 @@ int config_parse(const char *path, const char *text, struct config **ret_config,
 	}
 	r = p.error < 0 ? p.error : finish(&p);
 	free(p.volume_sets);
+	free(p.vault_sets);
 	if (r < 0)
 		return r;
 	*ret_config = TAKE_PTR(c);
@@ -299,7 +340,12 @@ void config_free(struct config *c)
 		free(c->volumes[i].mount);
 		keys_release(&c->volumes[i].settings);
 	}
+	for (size_t i = 0; i < c->nvaults; i++) {
+		free(c->vaults[i].host);
+		keys_release(&c->vaults[i].settings);
+	}
 	keys_release(&c->server);
+	free(c->vaults);
 	free(c->volumes);
 	free(c->state_dir);
 	free(c->runtime_dir);

@@ -69,18 +69,22 @@ const char *identity_kind_name(enum identity_kind kind)
 static const struct config_key keys[] = {
 	PLAIN("protector", KEY_IN_BOTH, &value_protector, SETTING(protector),
 	      "https://VAULT/keys/NAME[/VERSION] or file:/absolute/path.pem"),
-	{ "identity", KEY_IN_BOTH, &value_choice, SETTING(identity),
+	PLAIN("secondary", KEY_IN_BOTH, &value_kid, SETTING(secondary),
+	      "https://VAULT/keys/NAME[/VERSION]: the same key in another vault"),
+	PLAIN("allowed_vaults", KEY_IN_BOTH, &value_hosts, SETTING(allowed_vaults),
+	      "HOST or HOST:PORT, several with spaces or commas"),
+	{ "identity", KEY_IN_ALL, &value_choice, SETTING(identity),
 	  "auto, managed, client-secret, certificate, workload or none", 0, 0, identities },
-	PLAIN("tenant_id", KEY_IN_BOTH, &value_id, SETTING(tenant_id), "a tenant's id"),
-	PLAIN("client_id", KEY_IN_BOTH, &value_id, SETTING(client_id), "a client's id"),
-	PLAIN("client_secret_file", KEY_IN_BOTH, &value_path, SETTING(client_secret_file),
+	PLAIN("tenant_id", KEY_IN_ALL, &value_id, SETTING(tenant_id), "a tenant's id"),
+	PLAIN("client_id", KEY_IN_ALL, &value_id, SETTING(client_id), "a client's id"),
+	PLAIN("client_secret_file", KEY_IN_ALL, &value_path, SETTING(client_secret_file),
 	      "an absolute path"),
-	PLAIN("client_certificate_file", KEY_IN_BOTH, &value_path, SETTING(client_certificate_file),
+	PLAIN("client_certificate_file", KEY_IN_ALL, &value_path, SETTING(client_certificate_file),
 	      "an absolute path"),
-	PLAIN("federated_token_file", KEY_IN_BOTH, &value_path, SETTING(federated_token_file),
+	PLAIN("federated_token_file", KEY_IN_ALL, &value_path, SETTING(federated_token_file),
 	      "an absolute path"),
-	PLAIN("authority_host", KEY_IN_BOTH, &value_https, SETTING(authority_host), "https://HOST"),
-	PLAIN("ca_file", KEY_IN_BOTH, &value_path, SETTING(ca_file), "an absolute path"),
+	PLAIN("authority_host", KEY_IN_ALL, &value_https, SETTING(authority_host), "https://HOST"),
+	PLAIN("ca_file", KEY_IN_ALL, &value_path, SETTING(ca_file), "an absolute path"),
 	{ "cache", KEY_IN_BOTH, &value_choice, SETTING(cache), "write-through or writeback", 0, 0,
 	  cache_modes },
 	{ "threads", KEY_IN_BOTH, &value_count, SETTING(threads), "2 to 256", 2, 256, NULL },
@@ -136,12 +140,17 @@ const struct config_key *key_find(const char *name, enum key_place place)
 	return NULL;
 }
 
+static bool is_inherited(const struct config_key *key)
+{
+	return (key->place & KEY_IN_BOTH) == KEY_IN_BOTH;
+}
+
 static void *field_of(const struct config_key *key, struct key_target target)
 {
 	void *base = target.config;
 
-	if (key->place == KEY_IN_BOTH)
-		base = target.volume ? &target.volume->settings : &target.config->server;
+	if (is_inherited(key))
+		base = target.settings;
 	else if (key->place == KEY_IN_VOLUME)
 		base = target.volume;
 	return (char *)base + key->offset;
@@ -208,24 +217,51 @@ int keys_default(struct config *c)
 	return value_replace_string(&c->runtime_dir, "/run/tdefs");
 }
 
-int keys_inherit(struct volume_config *v, const struct key_set *set, const struct config *c)
+/* Fill from `from` what `set` does not have of the keys of a place. */
+static int inherit(struct settings *to, const struct key_set *set, const struct settings *from,
+		   enum key_place place)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		int r;
 
-		if (keys[i].place != KEY_IN_BOTH || key_set_has(set, &keys[i]))
+		if ((keys[i].place & place) != place || key_set_has(set, &keys[i]))
 			continue;
-		r = value_copy(keys[i].kind, (const char *)&c->server + keys[i].offset,
-			       (char *)&v->settings + keys[i].offset);
+		r = value_copy(keys[i].kind, (const char *)from + keys[i].offset,
+			       (char *)to + keys[i].offset);
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
+int keys_inherit(struct volume_config *v, const struct key_set *set, const struct config *c)
+{
+	bool own_protector = v->settings.protector, own_secondary = v->settings.secondary;
+	int r = inherit(&v->settings, set, &c->server, KEY_IN_BOTH);
+
+	if (r == 0 && own_protector && !own_secondary) { /* that is of another key */
+		free(v->settings.secondary);
+		v->settings.secondary = NULL;
+	}
+	return r;
+}
+
+int keys_inherit_identity(struct settings *to, const struct key_set *set,
+			  const struct settings *from)
+{
+	return inherit(to, set, from, KEY_IN_ALL);
+}
+
 void keys_release(struct settings *s)
 {
+	for (size_t i = 0; i < s->nvaults; i++) {
+		free(s->vaults[i].host);
+		keys_release(&s->vaults[i].settings);
+	}
+	free(s->vaults);
 	free(s->protector);
+	free(s->secondary);
+	free(s->allowed_vaults);
 	free(s->tenant_id);
 	free(s->client_id);
 	free(s->client_secret_file);

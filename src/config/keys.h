@@ -13,6 +13,8 @@ enum key_place {
 	KEY_IN_VOLUME = 2,
 	KEY_IN_BOTH = KEY_IN_SERVER | KEY_IN_VOLUME, /* inherited */
 	KEY_IN_POLICY = 4,
+	KEY_IN_VAULT = 8,
+	KEY_IN_ALL = KEY_IN_BOTH | KEY_IN_VAULT, /* who we are to a vault */
 };
 
 struct config_key;
@@ -35,15 +37,16 @@ struct config_key {
 };
 
 extern const struct value_kind value_path, value_protector, value_id, value_https, value_log,
-	value_bool, value_count, value_duration, value_size, value_choice;
+	value_bool, value_count, value_duration, value_size, value_choice, value_kid, value_hosts;
 
 int value_copy(const struct value_kind *kind, const void *from, void *to) WARN_UNUSED;
 int value_replace_string(char **field, const char *text) WARN_UNUSED;
 
-/* Where a value goes: volume is NULL in [server]. */
+/* Where a value goes: `settings` are the section's own. */
 struct key_target {
 	struct config *config;
-	struct volume_config *volume;
+	struct volume_config *volume; /* NULL: not in one */
+	struct settings *settings;
 };
 
 /* Which keys a section has set. */
@@ -63,6 +66,9 @@ int keys_default(struct config *c) WARN_UNUSED;
 /* Fill what the volume did not set from [server]. */
 int keys_inherit(struct volume_config *v, const struct key_set *set,
 		 const struct config *c) WARN_UNUSED;
+/* The same for a [vault HOST], from whoever reaches it so. */
+int keys_inherit_identity(struct settings *to, const struct key_set *set,
+			  const struct settings *from) WARN_UNUSED;
 void keys_release(struct settings *s);
 
 #endif

@@ -67,6 +67,14 @@ static int read_protector(const char *text, const struct config_key *key, void *
 	return is_file || kid_parse(text, &kid) == 0 ? value_replace_string(field, text) : -EINVAL;
 }
 
+static int read_kid(const char *text, const struct config_key *key, void *field)
+{
+	struct kid kid;
+
+	(void)key;
+	return kid_parse(text, &kid) == 0 ? value_replace_string(field, text) : -EINVAL;
+}
+
 /* Ids become part of URLs and JSON. */
 static int read_id(const char *text, const struct config_key *key, void *field)
 {
@@ -197,8 +205,9 @@ static int read_size(const char *text, const struct config_key *key, void *field
 }
 
 const struct value_kind value_path = { read_path, 0 }, value_protector = { read_protector, 0 },
-			value_id = { read_id, 0 }, value_https = { read_https, 0 },
-			value_log = { read_log, 0 }, value_bool = { read_bool, sizeof(bool) },
+			value_kid = { read_kid, 0 }, value_id = { read_id, 0 },
+			value_https = { read_https, 0 }, value_log = { read_log, 0 },
+			value_bool = { read_bool, sizeof(bool) },
 			value_count = { read_count, sizeof(unsigned) },
 			value_duration = { read_duration, sizeof(uint64_t) },
 			value_size = { read_size, sizeof(uint64_t) },

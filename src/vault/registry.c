@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "allowed.h"
 #include "identity.h"
 
 static const struct vault_ops *const kinds[] = { &vault_file_ops, &vault_azure_ops };
@@ -20,9 +21,14 @@ int vault_init(void)
 int vault_open(const char *kid, const struct settings *settings, const struct clock *clock,
 	       struct vault **ret_vault, struct errmsg *reterr)
 {
+	int r = vault_check_allowed(kid, settings, reterr);
+
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		if (strncmp(kid, kinds[i]->kid_prefix, strlen(kinds[i]->kid_prefix)) == 0)
-			return kinds[i]->open(kid, settings, clock, ret_vault, reterr);
+			return kinds[i]->open(kid, settings_for_vault(settings, kid), clock,
+					      ret_vault, reterr);
 	errmsg_next(reterr, "use https://VAULT/keys/NAME[/VERSION], or file:/absolute/path.pem");
 	return errmsg_fail(reterr, -EINVAL, EXIT_CODE_CONFIG, "%s: no vault serves this key", kid);
 }

@@ -77,6 +77,9 @@ static void server_may_come_last(void **state)
 	config_free(c);
 }
 
+#define KEY    "https://a.example/keys/k"
+#define OTHER  "https://b.example/keys/k"
+#define AT_KEY "[volume a]\nbacking = /b\nmount = /m\nprotector = " KEY "\n"
 #define VOLUME "[volume a]\nbacking = /b\nmount = /m\nprotector = file:/k\n"
 
 static void mistakes_are_named_with_line_reason_and_next_step(void **state)
@@ -150,6 +153,28 @@ static void mistakes_are_named_with_line_reason_and_next_step(void **state)
 		  "volumes a and b have the same mount /m", "of its own" },
 		{ VOLUME "[volume b]\nbacking = /c\nmount = /m/\nprotector = file:/k\n",
 		  "volumes a and b have the same mount /m", "of its own" },
+		{ AT_KEY "secondary = file:/k\n", "t.conf:5: secondary = file:/k",
+		  "the same key in another vault" },
+		{ AT_KEY "secondary = https://A.example:443/keys/other\n",
+		  "protector and secondary are in the same vault, a.example", "another vault" },
+		{ AT_KEY "allowed_vaults = b.example a.example:8443\n",
+		  "allowed_vaults lack the host of " KEY, "add a.example to" },
+		{ AT_KEY "secondary = " OTHER "\nallowed_vaults = a.example\n",
+		  "allowed_vaults lack the host of " OTHER, "add b.example to" },
+		{ AT_KEY "allowed_vaults = ,\n", "t.conf:5: allowed_vaults", "HOST:PORT" },
+		{ AT_KEY "allowed_vaults = https://a\n", "t.conf:5: allowed_vaults", "HOST:PORT" },
+		{ AT_KEY "[vault b.example]\nidentity = none\n",
+		  "[vault b.example]: no volume uses this vault", "allowed_vaults" },
+		{ AT_KEY "[vault b.example]\n", "[vault b.example]: no volume uses", "remove it" },
+		{ AT_KEY "[vault a.example:8443]\n", "no volume uses this vault", "HOST:PORT" },
+		{ "[vault a/b]\n", "t.conf:1: the vault's host is not valid", "HOST:PORT" },
+		{ "[vault a.example]\nprotector = " KEY "\n",
+		  "t.conf:2: protector: unknown key in [vault a.example]", "ca_file" },
+		{ "[vault a.example]\nca_file = /a\n[vault A.example:443]\nca_file = /a\n",
+		  "t.conf:4: ca_file is set twice", "keep one" },
+		{ AT_KEY "probe_interval = 5m\nprobe_timeout = 60s\n"
+			 "denied_confirm_interval = 10s\nsecondary = " OTHER "\n",
+		  "would be down 720 s after its key is denied", "probe_timeout" },
 	};
 
 	(void)state;
@@ -206,6 +231,68 @@ static void vault_settings_are_read_and_inherited(void **state)
 	assert_true(c->policy.require_purge_protection);
 	assert_int_equal(c->volumes[0].settings.identity, IDENTITY_AUTO);
 	assert_null(c->volumes[0].settings.ca_file);
+	config_free(c);
+}
+
+/* Its name is longer than inih passes on. */
+#define HSM "a-managed-hsm-with-its-name.managedhsm.azure.net"
+
+static void a_vault_has_an_identity_of_its_own(void **state)
+{
+	struct config *c = parse("[vault " HSM ":8443]\nclient_id = dr\nca_file = /dr\n"
+				 "[server]\nprotector = " KEY "\nclient_id = all\n"
+				 "tenant_id = t\nsecondary = https://" HSM ":8443/keys/k\n"
+				 "[volume a]\nbacking = /b\nmount = /m\ntenant_id = u\n");
+	const struct settings *s = &c->volumes[0].settings, *dr;
+
+	(void)state;
+	assert_ptr_equal(settings_for_vault(s, KEY), s);
+	dr = settings_for_vault(s, s->secondary);
+	assert_string_equal(dr->client_id, "dr");
+	assert_string_equal(dr->ca_file, "/dr");
+	assert_string_equal(dr->tenant_id, "u");
+	assert_string_equal(s->client_id, "all");
+	assert_null(s->ca_file);
+	dr = settings_for_vault(&c->server, s->secondary);
+	assert_string_equal(dr->client_id, "dr");
+	assert_string_equal(dr->tenant_id, "t");
+	config_free(c);
+}
+
+static void only_named_vaults_are_allowed(void **state)
+{
+	struct config *c = parse("[server]\nprotector = " KEY "\nsecondary = " OTHER "\n"
+				 "[volume a]\nbacking = /b\nmount = /m\n"
+				 "[volume b]\nbacking = /bb\nmount = /mm\n"
+				 "allowed_vaults = a.example, B.example:443 \tc.example:8443\n");
+	const struct settings *a = &c->volumes[0].settings, *b = &c->volumes[1].settings;
+
+	(void)state;
+	assert_true(settings_allow_host(a, "a.example"));
+	assert_true(settings_allow_host(a, "b.example"));
+	assert_false(settings_allow_host(a, "c.example:8443"));
+	assert_false(settings_allow_host(a, "a.example:8443"));
+	assert_true(settings_allow_host(b, "a.example"));
+	assert_true(settings_allow_host(b, "b.example"));
+	assert_true(settings_allow_host(b, "c.example:8443"));
+	assert_false(settings_allow_host(b, "c.example"));
+	assert_false(settings_allow_host(b, "a.exampl"));
+	config_free(c);
+}
+
+/* Another protector is another key: the server's secondary is none of it. */
+static void a_secondary_goes_with_its_protector(void **state)
+{
+	struct config *c = parse("[server]\nprotector = " KEY "\nsecondary = " OTHER "\n"
+				 "[volume a]\nbacking = /b\nmount = /m\n"
+				 "[volume b]\nbacking = /bb\nmount = /mm\nprotector = file:/k\n"
+				 "[volume c]\nbacking = /bbb\nmount = /mmm\nprotector = file:/k\n"
+				 "secondary = " KEY "\n");
+
+	(void)state;
+	assert_string_equal(c->volumes[0].settings.secondary, OTHER);
+	assert_null(c->volumes[1].settings.secondary);
+	assert_string_equal(c->volumes[2].settings.secondary, KEY);
 	config_free(c);
 }
 
@@ -296,6 +383,9 @@ int main(void)
 		cmocka_unit_test(mistakes_are_named_with_line_reason_and_next_step),
 		cmocka_unit_test(neighbours_of_a_volume_are_not_in_it),
 		cmocka_unit_test(vault_settings_are_read_and_inherited),
+		cmocka_unit_test(a_vault_has_an_identity_of_its_own),
+		cmocka_unit_test(only_named_vaults_are_allowed),
+		cmocka_unit_test(a_secondary_goes_with_its_protector),
 		cmocka_unit_test(long_lines_are_refused_not_cut),
 		cmocka_unit_test(unknown_volumes_list_the_known),
 		cmocka_unit_test(path_comes_from_argument_then_environment),

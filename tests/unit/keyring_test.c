@@ -131,6 +131,10 @@ static void vaults_are_chosen_by_the_kid(void **state)
 	assert_int_equal(vault_open("ftp://x/keys/k", &no_settings, &clock_kernel, &v, &err),
 			 -EINVAL);
 	assert_non_null(strstr(err.text, "no vault serves this key"));
+	assert_int_equal(vault_open("https://a.example/keys/k", &no_settings, &clock_kernel, &v,
+				    &err),
+			 -EKEYREJECTED);
+	assert_non_null(strstr(err.text, "a.example is not among allowed_vaults"));
 	assert_string_equal(vault_verdict_name(VAULT_DENIED), "denied");
 	vault_close(NULL);
 }

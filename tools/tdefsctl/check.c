@@ -88,6 +88,19 @@ static void add_identity(struct protector_report *r, const struct key_slot *slot
 	r->count++;
 }
 
+/* Some that allow its vault; if none do, [server]'s say so. */
+static const struct settings *settings_that_allow(const struct config *c, const char *kid)
+{
+	char host[KID_VAULT_MAX];
+
+	if (vault_host_of(kid, host) < 0 || settings_allow_host(&c->server, host))
+		return &c->server;
+	for (size_t i = 0; i < c->nvolumes; i++)
+		if (settings_allow_host(&c->volumes[i].settings, host))
+			return &c->volumes[i].settings;
+	return &c->server;
+}
+
 /* The settings by which a kid is reached: a volume's, with its slot if it is formatted, or [server]'s. */
 static int settings_of(struct call *call, const char *name, const struct settings **ret_settings,
 		       const char **ret_kid, struct key_slot *ret_slot)
@@ -95,7 +108,7 @@ static int settings_of(struct call *call, const char *name, const struct setting
 	const struct volume_config *vc;
 
 	if (strchr(name, ':')) {
-		*ret_settings = &call->config->server;
+		*ret_settings = settings_that_allow(call->config, name);
 		*ret_kid = name;
 		return 0;
 	}
