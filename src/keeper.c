@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "process.h"
 #include "tdefs/errmsg.h"
 #include "tdefs/fs.h"
 
@@ -98,13 +99,6 @@ static struct device take_device(int socket)
 	return device;
 }
 
-/* The daemon takes a secret out of its environment; here nobody needs one. */
-static void forget_environment(void)
-{
-	for (char **word = environ; word && *word; word++)
-		explicit_bzero(*word, strlen(*word));
-}
-
 /* Who started us may signal us; the daemon knows what to do. */
 static void pass_on(int signal_fd, pid_t daemon)
 {
@@ -158,7 +152,7 @@ int keeper_watch(const struct keeper *k, pid_t daemon)
 	sigset_t set;
 	int status = 0;
 
-	forget_environment();
+	process_forget_environment();
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -95,7 +96,7 @@ static const uint64_t needed = CAPABILITY(CHOWN) | CAPABILITY(DAC_OVERRIDE) |
 			       CAPABILITY(FSETID) | CAPABILITY(SETGID) | CAPABILITY(SETUID) |
 			       CAPABILITY(MKNOD) | CAPABILITY(IPC_LOCK) | CAPABILITY(SYS_ADMIN);
 
-int process_drop_capabilities(void)
+static int keep_capabilities(uint64_t kept)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
@@ -103,9 +104,25 @@ int process_drop_capabilities(void)
 	if (syscall(SYS_capget, &header, data) < 0)
 		return -errno;
 	for (size_t i = 0; i < ARRAY_SIZE(data); i++) {
-		data[i].permitted &= (uint32_t)(needed >> (32 * i));
+		data[i].permitted &= (uint32_t)(kept >> (32 * i));
 		data[i].effective = data[i].permitted;
 		data[i].inheritable = 0;
 	}
 	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
+}
+
+int process_drop_capabilities(void)
+{
+	return keep_capabilities(needed);
+}
+
+int process_keep_kill_capability(void)
+{
+	return keep_capabilities(CAPABILITY(KILL));
+}
+
+void process_forget_environment(void)
+{
+	for (char **word = environ; word && *word; word++)
+		explicit_bzero(*word, strlen(*word));
 }

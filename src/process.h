@@ -28,4 +28,10 @@ void process_block_signals(void);
  */
 int process_drop_capabilities(void) WARN_UNUSED;
 
+/* Keep no capability but the one to send signals to any process. */
+int process_keep_kill_capability(void) WARN_UNUSED;
+
+/* For a child that needs nothing of it: secrets may be in it. Its own copy is wiped. */
+void process_forget_environment(void);
+
 #endif

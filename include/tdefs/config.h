@@ -74,6 +74,9 @@ struct settings {
 	struct guard_policy guard;
 	uint64_t mount_timeout_ms; /* how long a mount waits for a vault; 0: for ever */
 	enum inaccessible_delete inaccessible_delete;
+	char *on_event;	 /* the command run for each event, and its arguments; NULL: none */
+	char *hook_user; /* whom it is run as */
+	char *webhook_file, *webhook_ca_file; /* NULL: none; the system's roots */
 };
 
 /* [vault HOST]: its identity settings; the others of `settings` are unset. */

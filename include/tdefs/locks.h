@@ -14,7 +14,7 @@
  *     store.space_lock     count of files about to be forgotten (space.c)
  *     watched_vault.lock   what is counted of a vault's calls (volume_vault.c)
  *     range_lock.lock, idtable.lock, the secret arena's lock, a recorder's lock
- *     (src/audit/recorder.h): innermost
+ *     (src/audit/recorder.h): innermost; so are those of a hook and a webhook (src/audit/outlet.h)
  *
  *     guard_runner.record_lock  the writing of .tdefs/state, over its I/O; above guard_runner.lock
  *     guard_runner.lock    a volume's guard and what waits for it; above worker.lock,

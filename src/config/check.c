@@ -115,6 +115,23 @@ static int check_own_path(const struct config *c, const char *key, const char *p
 	return 0;
 }
 
+static int check_settings_paths(const struct config *c, const struct settings *s,
+				struct errmsg *reterr)
+{
+	const struct {
+		const char *key, *path;
+	} paths[] = { { "log", s->log },
+		      { "on_event", s->on_event },
+		      { "webhook_file", s->webhook_file },
+		      { "webhook_ca_file", s->webhook_ca_file } };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(paths); i++)
+		if (paths[i].path)
+			r = check_own_path(c, paths[i].key, paths[i].path, reterr);
+	return r;
+}
+
 int check_own_paths(const struct config *c, struct errmsg *reterr)
 {
 	int r = check_own_path(c, "state_dir", c->state_dir, reterr);
@@ -124,7 +141,6 @@ int check_own_paths(const struct config *c, struct errmsg *reterr)
 	if (r == 0)
 		r = check_own_path(c, "event_dir", c->event_dir, reterr);
 	for (size_t i = 0; r == 0 && i < c->nvolumes; i++)
-		if (c->volumes[i].settings.log)
-			r = check_own_path(c, "log", c->volumes[i].settings.log, reterr);
+		r = check_settings_paths(c, &c->volumes[i].settings, reterr);
 	return r;
 }

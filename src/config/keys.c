@@ -110,6 +110,12 @@ static const struct config_key keys[] = {
 	  "1s to 1d, or 0 to wait for ever", 0, DAY, NULL },
 	{ "inaccessible_delete", KEY_IN_BOTH, &value_choice, SETTING(inaccessible_delete),
 	  "root or all", 0, 0, deleters },
+	PLAIN("on_event", KEY_IN_BOTH, &value_command, SETTING(on_event),
+	      "an absolute path, and arguments"),
+	PLAIN("hook_user", KEY_IN_BOTH, &value_id, SETTING(hook_user), "a user's name"),
+	PLAIN("webhook_file", KEY_IN_BOTH, &value_path, SETTING(webhook_file), "an absolute path"),
+	PLAIN("webhook_ca_file", KEY_IN_BOTH, &value_path, SETTING(webhook_ca_file),
+	      "an absolute path"),
 	PLAIN("state_dir", KEY_IN_SERVER, &value_path, offsetof(struct config, state_dir),
 	      "an absolute path"),
 	PLAIN("runtime_dir", KEY_IN_SERVER, &value_path, offsetof(struct config, runtime_dir),
@@ -210,7 +216,8 @@ int keys_default(struct config *c)
 	c->policy = (struct policy){ .require_purge_protection = true };
 	c->event_log_size = 16 * KIB * KIB;
 	c->event_log_keep = 10;
-	if (value_replace_string(&c->event_dir, "/var/log/tdefs") < 0)
+	if (value_replace_string(&c->server.hook_user, "nobody") < 0 ||
+	    value_replace_string(&c->event_dir, "/var/log/tdefs") < 0)
 		return -ENOMEM;
 	if (value_replace_string(&c->state_dir, "/var/lib/tdefs") < 0)
 		return -ENOMEM;
@@ -270,4 +277,8 @@ void keys_release(struct settings *s)
 	free(s->authority_host);
 	free(s->ca_file);
 	free(s->log);
+	free(s->on_event);
+	free(s->hook_user);
+	free(s->webhook_file);
+	free(s->webhook_ca_file);
 }

@@ -58,6 +58,13 @@ static int read_path(const char *text, const struct config_key *key, void *field
 	return r;
 }
 
+/* Words, the first of which is a path. */
+static int read_command(const char *text, const struct config_key *key, void *field)
+{
+	(void)key;
+	return text[0] == '/' && strlen(text) < 4096 ? value_replace_string(field, text) : -EINVAL;
+}
+
 static int read_protector(const char *text, const struct config_key *key, void *field)
 {
 	struct kid kid;
@@ -204,10 +211,10 @@ static int read_size(const char *text, const struct config_key *key, void *field
 	return 0;
 }
 
-const struct value_kind value_path = { read_path, 0 }, value_protector = { read_protector, 0 },
-			value_kid = { read_kid, 0 }, value_id = { read_id, 0 },
-			value_https = { read_https, 0 }, value_log = { read_log, 0 },
-			value_bool = { read_bool, sizeof(bool) },
+const struct value_kind value_path = { read_path, 0 }, value_command = { read_command, 0 },
+			value_protector = { read_protector, 0 }, value_kid = { read_kid, 0 },
+			value_id = { read_id, 0 }, value_https = { read_https, 0 },
+			value_log = { read_log, 0 }, value_bool = { read_bool, sizeof(bool) },
 			value_count = { read_count, sizeof(unsigned) },
 			value_duration = { read_duration, sizeof(uint64_t) },
 			value_size = { read_size, sizeof(uint64_t) },

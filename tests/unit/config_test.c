@@ -149,6 +149,11 @@ static void mistakes_are_named_with_line_reason_and_next_step(void **state)
 		  "\"log\"" },
 		{ VOLUME "[volume b]\nbacking = /c\nmount = /n\nprotector = file:/k\nlog = /m/l\n",
 		  "log = /m/l lies in the mount of volume a", "outside" },
+		{ "[server]\non_event = tell me\n" VOLUME, "t.conf:2: on_event", "absolute path" },
+		{ "[server]\non_event = /m/tell me\n" VOLUME, "lies in the mount of volume a",
+		  "on_event" },
+		{ "[server]\nwebhook_file = /b/w\n" VOLUME, "lies in the backing of volume a",
+		  "webhook_file" },
 		{ VOLUME "[volume b]\nbacking = /c\nmount = //m//\nprotector = file:/k\n",
 		  "volumes a and b have the same mount /m", "of its own" },
 		{ VOLUME "[volume b]\nbacking = /c\nmount = /m/\nprotector = file:/k\n",
@@ -296,6 +301,20 @@ static void a_secondary_goes_with_its_protector(void **state)
 	config_free(c);
 }
 
+static void a_hook_is_a_path_and_words(void **state)
+{
+	struct config *c = parse("[server]\non_event = /bin/tell me  of it\nwebhook_file = /w\n"
+				 "webhook_ca_file = /ca\n" VOLUME);
+	const struct settings *s = &c->volumes[0].settings;
+
+	(void)state;
+	assert_string_equal(s->on_event, "/bin/tell me  of it");
+	assert_string_equal(s->hook_user, "nobody");
+	assert_string_equal(s->webhook_file, "/w");
+	assert_string_equal(s->webhook_ca_file, "/ca");
+	config_free(c);
+}
+
 static void long_lines_are_refused_not_cut(void **state)
 {
 	char text[1000] = "[server]\nlog = /";
@@ -386,6 +405,7 @@ int main(void)
 		cmocka_unit_test(a_vault_has_an_identity_of_its_own),
 		cmocka_unit_test(only_named_vaults_are_allowed),
 		cmocka_unit_test(a_secondary_goes_with_its_protector),
+		cmocka_unit_test(a_hook_is_a_path_and_words),
 		cmocka_unit_test(long_lines_are_refused_not_cut),
 		cmocka_unit_test(unknown_volumes_list_the_known),
 		cmocka_unit_test(path_comes_from_argument_then_environment),
