@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
+import through
+from causes import Scene
 from guard_kit import GuardedVolume
 from vault_server import VaultServer
 
@@ -34,3 +36,18 @@ def make_guarded(directory, vault):
     yield make
     for volume in volumes:
         volume.close()
+
+
+@pytest.fixture
+def scene(directory):
+    """A vault with a name, and what a volume's daemon will see of the world."""
+    made = Scene(directory)
+    yield made
+    made.close()
+
+
+def pytest_terminal_summary(terminalreporter):
+    if through.MEASURED:
+        terminalreporter.section("seconds, with probes and confirmations each second")
+        for line in through.table():
+            terminalreporter.write_line(line)

@@ -16,8 +16,6 @@ from kv_volume import VaultVolume
 PROBE, CONFIRM = 1, 1
 TIMERS = {"probe_interval": f"{PROBE}s", "probe_timeout": "2s", "denied_confirm_interval": f"{CONFIRM}s",
           "drain_timeout": "5s"}
-# Long enough for a slow machine to see the state before, short enough to wait for.
-OUTAGE = {"outage_read_only_after": "3s", "outage_deny_after": "8s"}
 MARKER = b"the quick brown fox of tdefs "
 
 
