@@ -17,6 +17,7 @@
 
 #include "process.h"
 #include "tdefs/log.h"
+#include "tdefs/volume_event.h"
 
 #define STOP_SIGNAL_THREAD SIGUSR1
 
@@ -104,6 +105,7 @@ static int run(struct daemon *d)
 	process_raise_limits();
 	r = daemon_start(d, &err);
 	if (r < 0) {
+		volume_event_mount_failed(d->audit, &err);
 		IGNORE_RESULT(daemon_finish(d), "nothing was written yet");
 		daemon_tell_parent(d, err.exit_code);
 		text_escape_message(&err);

@@ -8,6 +8,7 @@
 
 #include "daemon.h"
 #include "keeper.h"
+#include "tdefs/audit.h"
 #include "tdefs/control.h"
 #include "tdefs/fs.h"
 #include "tdefs/volume.h"
@@ -16,7 +17,8 @@ struct daemon {
 	const struct mount_request *request;
 	int ready_fd; /* pipe to the waiting parent; -1 in the foreground */
 	struct keeper keeper;
-	char *where; /* the mount point, resolved */
+	char *where;	     /* the mount point, resolved */
+	struct audit *audit; /* the event log */
 	struct volume *volume;
 	struct fs *fs;
 	struct control_context control_context;
@@ -30,6 +32,13 @@ struct daemon {
 
 /* Tell the parent that waits in daemon_mount(): an exit code, once. */
 void daemon_tell_parent(struct daemon *d, enum exit_code code);
+
+/*
+ * Open the event log, before any key is there: refused only when it lies where it
+ * must not. What has no log (a disk that cannot be written) goes on without.
+ */
+int daemon_open_events(struct daemon *d, struct errmsg *reterr) WARN_UNUSED;
+void daemon_close_events(struct daemon *d);
 
 /* Everything up to the mount, in its order. On error, daemon_finish() undoes what was done. */
 int daemon_start(struct daemon *d, struct errmsg *reterr) WARN_UNUSED;

@@ -16,6 +16,7 @@
 #include "tdefs/log.h"
 #include "tdefs/secret.h"
 #include "tdefs/vault.h"
+#include "tdefs/volume_event.h"
 
 #define SAY_WAITING_AFTER_MS 3000u
 
@@ -62,6 +63,7 @@ static void on_ready(void *arg)
 
 	atomic_store(&d->mounted, true);
 	atomic_store(&d->control_context.mounted_at, (int64_t)time(NULL));
+	volume_event_mounted(d->volume);
 	log_info("volume %s: mounted at %s (tdefs %s, libfuse %s, cache %s)",
 		 d->request->volume->name, d->request->volume->mount, TDEFS_VERSION,
 		 fs_library_version(), cache_mode_name(d->request->volume->settings.cache));
@@ -98,6 +100,7 @@ static int open_volume(struct daemon *d, struct errmsg *reterr)
 {
 	const struct mount_request *request = d->request;
 	const struct volume_options options = { .sys = &sysio_kernel,
+						.audit = d->audit,
 						.accept_header = request->accept_header,
 						.highest_node = d->keeper.highest_node };
 	int r = mountpoint_check(request->volume, reterr);
@@ -260,6 +263,8 @@ int daemon_start(struct daemon *d, struct errmsg *reterr)
 	if (r == 0)
 		r = lock_memory(d->request->volume, reterr);
 	if (r == 0)
+		r = daemon_open_events(d, reterr);
+	if (r == 0)
 		r = init_vaults(reterr);
 	if (r == 0)
 		r = open_volume(d, reterr);
@@ -281,6 +286,7 @@ int daemon_finish(struct daemon *d)
 	fs_free(d->fs);
 	if (d->volume)
 		r = volume_close(d->volume);
+	daemon_close_events(d); /* the last: it tells of the unmount, too */
 	free(d->where);
 	if (r < 0)
 		log_error("volume %s: some data could not be written: %s", name, errno_text(r));

@@ -139,7 +139,8 @@ class Volume:
         more = "".join(f"{k} = {v}\n" for k, v in self.settings.items())
         self.config.write_text(
             f"[server]\nprotector = file:{self.key}\nstate_dir = {self.state}\n"
-            f"runtime_dir = {self.directory}/run\nlog = {self.log}\n{more}"
+            f"runtime_dir = {self.directory}/run\nevent_dir = {self.directory}/events\n"
+            f"log = {self.log}\n{more}"
             f"[volume {self.name}]\nbacking = {self.backing}\nmount = {self.mount_point}\n")
 
     def copy_at(self, directory, backing):

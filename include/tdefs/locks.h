@@ -12,7 +12,8 @@
  *     file_keys.lock       the DEK and the file keys; around a cipher at work, never I/O (file_keys.c)
  *  6  file.state_lock      a file's latched error and sync count (file_sync.c)
  *     store.space_lock     count of files about to be forgotten (space.c)
- *     watched_vault.lock   what is counted of a vault's calls (volume_vault.c)
+ *     key_log.lock         what was told of a vault's calls (key_log.h); above the recorder's
+ *     watched_vault.lock   who asks a vault in order to probe (volume_vault.c)
  *     range_lock.lock, idtable.lock, the secret arena's lock, a recorder's lock
  *     (src/audit/recorder.h): innermost; so are those of a hook and a webhook (src/audit/outlet.h)
  *

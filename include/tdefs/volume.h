@@ -14,6 +14,7 @@
 #include "tdefs/keyring.h"
 #include "tdefs/store.h"
 #include "tdefs/vault_counts.h"
+#include "tdefs/volume_vault.h"
 
 /* A backing directory that is open, and its header directory. */
 struct backing {
@@ -56,13 +57,14 @@ int backing_lock(const struct backing *b, const char *volume, int *ret_lock_fd,
  * 1970. On error the directory is as it was.
  */
 int volume_format(const struct sysio *sys, const struct config *config,
-		  const struct volume_config *vc, uint64_t now, struct volume_header *ret_header,
-		  struct errmsg *reterr) WARN_UNUSED;
+		  const struct volume_config *vc, const struct vault_watch *watch, uint64_t now,
+		  struct volume_header *ret_header, struct errmsg *reterr) WARN_UNUSED;
 
 struct volume;
 
 struct volume_options {
 	const struct sysio *sys;
+	struct audit *audit;		/* the event log, outlives the volume; may be NULL */
 	bool accept_header;		/* a header that does not match the pin becomes the pin's */
 	_Atomic uint64_t *highest_node; /* see store.h; may be NULL */
 };
@@ -122,9 +124,10 @@ int mountpoint_check(const struct volume_config *vc, struct errmsg *reterr) WARN
 
 /*
  * The DEK of a header outside a mounted volume (tdefsctl verify), by whichever
- * protector of `config` its active slot names.
+ * protector of `config` its active slot names; `watch->volume` names it in messages.
  */
-int volume_dek(const struct config *config, const struct volume_header *header, const char *volume,
-	       struct secret **ret_dek, struct errmsg *reterr) WARN_UNUSED;
+int volume_dek(const struct config *config, const struct vault_watch *watch,
+	       const struct volume_header *header, struct secret **ret_dek,
+	       struct errmsg *reterr) WARN_UNUSED;
 
 #endif

@@ -15,6 +15,7 @@ struct audit;
 struct vault_watch {
 	const char *volume;	     /* its name, or what else names it in events */
 	struct audit *audit;	     /* the event log; NULL: none */
+	const char *by;		     /* what makes the calls, in events; NULL: not said */
 	struct vault_counts *counts; /* NULL: nobody counts */
 };
 
@@ -25,6 +26,12 @@ int watched_vault_open(const struct vault_watch *watch, const char *kid,
 		       const struct settings *settings, const struct clock *clock,
 		       struct watched_vault **ret_vault, struct errmsg *reterr) WARN_UNUSED;
 void watched_vault_close(struct watched_vault *w); /* accepts NULL */
+
+/*
+ * Tell of what was not told yet; from now on nobody is told in the event log. For
+ * one that cannot be closed, because a thread still waits for its answer.
+ */
+void watched_vault_end(struct watched_vault *w); /* accepts NULL */
 
 /* The vault itself, for whoever asks it; it is thread-safe, as vaults are. */
 struct vault *watched_vault_of(const struct watched_vault *w);

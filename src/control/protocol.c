@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "status.h"
+#include "tdefs/volume_event.h"
 
 static json_t *error_answer(const char *text)
 {
@@ -119,6 +120,32 @@ static const struct command {
 	{ "drill", false, answer_drill },
 };
 
+/* What anyone may ask, and what changes nothing, is not: it could fill the event log. */
+static bool is_recorded(const struct command *command)
+{
+	return !command->anyone && command->answer != answer_recheck;
+}
+
+static json_t *answer_recorded(const struct control_context *context, const json_t *request,
+			       const struct command *command, uid_t uid)
+{
+	const struct volume_command event = {
+		.name = command->name,
+		.uid = uid,
+		.kind = json_string_value(json_object_get(request, "kind")),
+		.seconds = asked_ms(request) / 1000,
+	};
+	const char *error;
+	json_t *answer;
+
+	volume_event_command(context->volume, &event);
+	answer = command->answer(context, request);
+	error = json_string_value(json_object_get(answer, "error"));
+	if (error)
+		volume_event_command_refused(context->volume, &event, error);
+	return answer;
+}
+
 static json_t *dispatch(const struct control_context *context, const json_t *request, uid_t uid)
 {
 	const char *name = json_string_value(json_object_get(request, "command"));
@@ -128,7 +155,9 @@ static json_t *dispatch(const struct control_context *context, const json_t *req
 			continue;
 		if (uid != 0 && !commands[i].anyone)
 			return error_answer("only root may ask this");
-		return commands[i].answer(context, request);
+		return is_recorded(&commands[i])
+			       ? answer_recorded(context, request, &commands[i], uid)
+			       : commands[i].answer(context, request);
 	}
 	return error_answer("no such command");
 }

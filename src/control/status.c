@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "tdefs/bytes.h"
+#include "tdefs/volume_event.h"
 
 json_t *status_time(uint64_t at)
 {
@@ -40,6 +41,7 @@ void status_read(const struct control_context *context, struct status_source *re
 	s->latched = counter_read(s->counters, COUNTER_ERRORS_RELEASED);
 	s->latched = counter_read(s->counters, COUNTER_ERRORS_LATCHED) - s->latched;
 	store_usage(volume_store(v), &s->usage);
+	audit_view(volume_audit(v), &s->event_log);
 	guard_runner_view(volume_guard(v), &s->view);
 }
 
@@ -163,6 +165,16 @@ static json_t *counters(const struct status_source *s)
 	return TAKE_PTR(object);
 }
 
+static json_t *event_log(const struct status_source *s)
+{
+	const struct audit_view *l = &s->event_log;
+
+	return json_pack("{s:b, s:o, s:o, s:I, s:I, s:{s:I, s:s}}", "failing", (int)l->failing,
+			 "since", status_time(l->failing_since), "error", status_text(l->error),
+			 "waiting", (json_int_t)l->waiting, "dropped", (json_int_t)l->dropped,
+			 "head", "seq", (json_int_t)l->head_seq, "hash", l->head_hash);
+}
+
 json_t *control_status(const struct control_context *context)
 {
 	static const struct status_fact facts[] = {
@@ -187,6 +199,7 @@ json_t *control_status(const struct control_context *context)
 		{ "open_files", open_files },
 		{ "latched_errors", latched_errors },
 		{ "counters", counters },
+		{ "event_log", event_log },
 	};
 	struct status_source s;
 

@@ -6,6 +6,7 @@
 #ifndef TDEFS_CONTROL_STATUS_H
 #define TDEFS_CONTROL_STATUS_H
 
+#include "tdefs/audit.h"
 #include "tdefs/control.h"
 
 /* Read once for an answer, so that its parts agree. */
@@ -17,6 +18,7 @@ struct status_source {
 	struct guard_view view;
 	struct store_usage usage;
 	uint64_t latched; /* write errors that nobody was told of yet */
+	struct audit_view event_log;
 };
 void status_read(const struct control_context *context, struct status_source *ret_source);
 

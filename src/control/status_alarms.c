@@ -22,6 +22,11 @@ static bool latched(const struct status_source *s)
 	return s->latched > 0;
 }
 
+static bool event_log(const struct status_source *s)
+{
+	return s->event_log.failing;
+}
+
 /* Names are user-visible and stable. */
 const struct status_alarm status_alarm_table[] = {
 	{ "state_not_kept", state_not_kept,
@@ -32,6 +37,9 @@ const struct status_alarm status_alarm_table[] = {
 	{ "broken", broken,
 	  "the vault's answer is about our request or our bytes, and no denial: the outage clock "
 	  "runs" },
+	{ "event_log", event_log,
+	  "the event log cannot be written: what happens waits to be recorded; look at event_dir "
+	  "and state_dir" },
 	{ "latched_errors", latched,
 	  "a write failed after it had been acknowledged: the next fsync of that file reports it; "
 	  "look at the backing disk" },

@@ -8,7 +8,7 @@
 #include "tdefs/protector.h"
 
 #include "tdefs/volume.h"
-#include "tdefs/volume_vault.h"
+#include "tdefs/volume_event.h"
 
 static bool may_be_there(const struct backing *b, const char *name)
 {
@@ -195,12 +195,11 @@ static int make_header(struct vault *vault, const char *kid, const struct policy
 }
 
 int volume_format(const struct sysio *sys, const struct config *config,
-		  const struct volume_config *vc, uint64_t now, struct volume_header *ret_header,
-		  struct errmsg *reterr)
+		  const struct volume_config *vc, const struct vault_watch *watch, uint64_t now,
+		  struct volume_header *ret_header, struct errmsg *reterr)
 {
 	CLEANUP_BACKING struct backing b = BACKING_NONE;
 	CLEANUP_FREE struct volume_header *header = malloc(sizeof(*header));
-	const struct vault_watch watch = { .volume = vc->name };
 	CLEANUP_WATCHED_VAULT struct watched_vault *vault = NULL;
 	const char *kid = vc->settings.protector;
 	int r;
@@ -217,12 +216,14 @@ int volume_format(const struct sysio *sys, const struct config *config,
 	if (r == 0)
 		r = check_no_pin(sys, config, vc, reterr);
 	if (r == 0)
-		r = watched_vault_open(&watch, kid, &vc->settings, &clock_kernel, &vault, reterr);
+		r = watched_vault_open(watch, kid, &vc->settings, &clock_kernel, &vault, reterr);
 	if (r == 0)
 		r = make_header(watched_vault_of(vault), kid, &config->policy, now, header, reterr);
 	if (r == 0)
 		r = format_backing(sys, config, vc, &b, header, reterr);
-	if (r == 0)
+	if (r == 0) {
+		volume_event_formatted(watch->audit, vc, header);
 		*ret_header = *header;
+	}
 	return r;
 }

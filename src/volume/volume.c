@@ -8,6 +8,7 @@
 
 #include "tdefs/log.h"
 #include "tdefs/protector.h"
+#include "volume_event.h"
 #include "volume_internal.h"
 
 static void volume_free(struct volume *v)
@@ -50,6 +51,7 @@ static void log_event(void *arg, enum file_event event, uint64_t ino)
 {
 	const struct volume *v = arg;
 
+	volume_event_file(v, event_texts[event].name, ino);
 	log_warning("volume %s: event=%s inode=%llu: %s (find %s -inum %llu)", v->vc->name,
 		    event_texts[event].name, (unsigned long long)ino, event_texts[event].meaning,
 		    v->vc->backing, (unsigned long long)ino);
@@ -105,6 +107,7 @@ static int read_record(struct volume *v, struct errmsg *reterr)
 		log_error("volume %s: event=state_damaged: .tdefs/state is damaged: the volume "
 			  "counts as locked until tdefsctl resume",
 			  v->vc->name);
+		volume_event_state_damaged(v);
 		v->remembered = (struct guard_record){ .locked = true };
 		return 0;
 	}
@@ -113,7 +116,7 @@ static int read_record(struct volume *v, struct errmsg *reterr)
 			   v->vc->name, errno_text(r));
 }
 
-static int open_all(struct volume *v, bool accept_header, struct errmsg *reterr)
+static int open_all(struct volume *v, struct errmsg *reterr)
 {
 	int r = backing_open(v->vc->backing, v->vc->name, v->vc->settings.unsupported_backing,
 			     &v->backing, reterr);
@@ -125,7 +128,7 @@ static int open_all(struct volume *v, bool accept_header, struct errmsg *reterr)
 	if (r == 0)
 		r = backing_lock(&v->backing, v->vc->name, &v->lock_fd, reterr);
 	if (r == 0)
-		r = volume_read_header(v, accept_header, reterr);
+		r = volume_read_header(v, reterr);
 	if (r == 0)
 		r = read_record(v, reterr);
 	if (r == 0)
@@ -146,6 +149,9 @@ int volume_open(const struct config *config, const struct volume_config *vc,
 	v->config = config;
 	v->vc = vc;
 	v->watch.volume = vc->name;
+	v->watch.audit = options->audit;
+	v->watch.by = "unlock";
+	v->accept_header = options->accept_header;
 	v->watch.counts = &v->vault_counts;
 	v->sys = options->sys;
 	v->highest_node = options->highest_node;
@@ -155,7 +161,7 @@ int volume_open(const struct config *config, const struct volume_config *vc,
 	v->keys = file_keys_new();
 	r = v->keys ? 0 : errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
 	if (r == 0)
-		r = open_all(v, options->accept_header, reterr);
+		r = open_all(v, reterr);
 	if (r < 0) {
 		volume_free(v);
 		return r;
@@ -169,7 +175,9 @@ int volume_close(struct volume *v)
 	int r;
 
 	IGNORE_RESULT(volume_stop(v), "then it stays");
+	watched_vault_end(v->vault); /* the sum of its probes comes before the unmount */
 	r = store_close(v->store);
+	volume_event_unmounted(v, r);
 	volume_free(v);
 	return r;
 }
@@ -260,12 +268,11 @@ static const struct settings *settings_of_kid(const struct config *config, const
 	return NULL;
 }
 
-int volume_dek(const struct config *config, const struct volume_header *header, const char *volume,
-	       struct secret **ret_dek, struct errmsg *reterr)
+int volume_dek(const struct config *config, const struct vault_watch *watch,
+	       const struct volume_header *header, struct secret **ret_dek, struct errmsg *reterr)
 {
 	const char *kid = volume_header_active_slot(header)->kid;
 	const struct settings *settings = settings_of_kid(config, kid);
-	const struct vault_watch watch = { .volume = volume };
 	CLEANUP_WATCHED_VAULT struct watched_vault *vault = NULL;
 	struct vault_report report = { 0 };
 	int r;
@@ -273,13 +280,13 @@ int volume_dek(const struct config *config, const struct volume_header *header, 
 	if (!settings) {
 		errmsg_next(reterr, "name it as \"protector\" in %s", config->path);
 		return errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_CONFIG,
-				   "%s: its DEK is wrapped by %s, which is not configured", volume,
-				   kid);
+				   "%s: its DEK is wrapped by %s, which is not configured",
+				   watch->volume, kid);
 	}
-	r = watched_vault_open(&watch, kid, settings, &clock_kernel, &vault, reterr);
+	r = watched_vault_open(watch, kid, settings, &clock_kernel, &vault, reterr);
 	if (r < 0)
 		return r;
-	r = keyring_unlock(watched_vault_of(vault), settings->protector, header, volume,
+	r = keyring_unlock(watched_vault_of(vault), settings->protector, header, watch->volume,
 			   VAULT_COMMAND_TIMEOUT_MS, ret_dek, &report);
 	if (r < 0)
 		*reterr = report.error;

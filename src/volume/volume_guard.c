@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "tdefs/log.h"
+#include "volume_event.h"
 #include "volume_internal.h"
 
 /* Requests that already decrypted are answered within microseconds; others cannot any more. */
@@ -99,9 +100,10 @@ static bool purge(void *arg, enum guard_state state)
 
 static int persist(void *arg, const struct guard_record *record)
 {
-	const struct volume *v = arg;
+	struct volume *v = arg;
 	int r = guard_record_write(v->sys, v->backing.header_fd, record);
 
+	volume_event_persisted(v, r);
 	if (r < 0)
 		log_error("volume %s: event=state_not_kept: cannot write .tdefs/state: %s; a "
 			  "restart may forget what happened",
@@ -140,6 +142,7 @@ static void told(void *arg, const struct guard *before, const struct guard *afte
 			    vault_verdict_name(report->verdict), report->error.text);
 	if (!trouble && (before->silent_ms || before->denials))
 		log_info("volume %s: event=probe_granted", name);
+	volume_event_step(v, before, after, report);
 }
 
 const struct guard_ops volume_guard_ops = {

@@ -33,6 +33,10 @@ struct volume {
 	/* Only the vault's thread sees these (guard_runner.h). */
 	bool header_known; /* authenticated, pinned and repaired */
 
+	bool accept_header;  /* whoever mounted it said so */
+	bool mounted;	     /* it was told of; set and read by who serves the volume */
+	bool persist_failed; /* it was told of; under the runner's record lock */
+
 	struct guard_record remembered;
 	struct guard_runner *runner;
 	bool left_behind; /* a thread of the runner hangs with the vault */
@@ -45,7 +49,7 @@ static inline const struct key_slot *volume_slot(const struct volume *v)
 }
 
 /* Read the header and check it against the pin; needs no key. */
-int volume_read_header(struct volume *v, bool accept_header, struct errmsg *reterr) WARN_UNUSED;
+int volume_read_header(struct volume *v, struct errmsg *reterr) WARN_UNUSED;
 
 /*
  * Unwrap the DEK, authenticate the header by it, pin and repair it, and hand

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tdefs/log.h"
+#include "volume_event.h"
 #include "volume_internal.h"
 
 static int check_pin(const struct volume *v, struct errmsg *reterr)
@@ -37,6 +38,8 @@ static int update_pin(const struct volume *v, struct errmsg *reterr)
 		return 0;
 	r = pin_write(v->sys, v->config->state_dir, v->vc->name, &now);
 	if (r == 0)
+		volume_event_pin_updated(v, &now);
+	if (r == 0)
 		return 0;
 	errmsg_next(reterr, "make %s writable", v->config->state_dir);
 	return errmsg_fail(reterr, r, EXIT_CODE_FAILED, "volume %s: cannot write its pin: %s",
@@ -52,6 +55,7 @@ static void repair_header(const struct volume *v)
 	if (!header_needs_repair(found))
 		return;
 	r = header_write(v->sys, v->backing.header_fd, &v->found.header);
+	volume_event_header_repaired(v, r);
 	log_warning("volume %s: event=header_copy_bad header=%s header.bak=%s: %s%s", v->vc->name,
 		    header_copy_state_text(found->state[0]),
 		    header_copy_state_text(found->state[1]),
@@ -60,14 +64,14 @@ static void repair_header(const struct volume *v)
 		    r < 0 ? errno_text(r) : "");
 }
 
-int volume_read_header(struct volume *v, bool accept_header, struct errmsg *reterr)
+int volume_read_header(struct volume *v, struct errmsg *reterr)
 {
 	int r = header_read(v->sys, v->backing.header_fd, v->vc->name, &v->found, reterr);
 
 	if (r < 0)
 		return r;
 	v->expected.read = pin_read(v->sys, v->config->state_dir, v->vc->name, &v->expected.pin);
-	return accept_header ? 0 : check_pin(v, reterr);
+	return v->accept_header ? 0 : check_pin(v, reterr);
 }
 
 /* After the first unwrap in this mount: the header is what it was said to be. */

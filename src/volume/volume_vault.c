@@ -6,9 +6,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "key_log.h"
+
 struct watched_vault {
 	const struct vault_watch *watch;
 	struct vault *vault; /* observed */
+	struct key_log key_log;
 
 	pthread_mutex_t lock; /* guards what follows; innermost, held for no call */
 	bool probing;	      /* `prober` asks in order to probe */
@@ -26,7 +29,7 @@ static void observe(void *arg, const struct vault_call *call)
 {
 	struct watched_vault *w = arg;
 
-	(void)is_probe(w);
+	key_log_call(&w->key_log, call, is_probe(w));
 	if (w->watch->counts)
 		vault_counts_add(w->watch->counts, call);
 }
@@ -43,6 +46,7 @@ int watched_vault_open(const struct vault_watch *watch, const char *kid,
 		return errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "%s: out of memory", kid);
 	w->watch = watch;
 	pthread_mutex_init(&w->lock, NULL);
+	key_log_init(&w->key_log, watch->audit, watch->by, clock);
 	r = vault_open(kid, settings, clock, &vault, reterr);
 	if (r == 0 && vault_observe(vault, observe, w, &w->vault) < 0)
 		r = errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "%s: out of memory", kid);
@@ -59,8 +63,15 @@ void watched_vault_close(struct watched_vault *w)
 	if (!w)
 		return;
 	vault_close(w->vault);
+	key_log_release(&w->key_log);
 	pthread_mutex_destroy(&w->lock);
 	free(w);
+}
+
+void watched_vault_end(struct watched_vault *w)
+{
+	if (w)
+		key_log_end(&w->key_log);
 }
 
 struct vault *watched_vault_of(const struct watched_vault *w)

@@ -27,6 +27,7 @@ static void remove_all(void)
 static void make_volume(void)
 {
 	const struct volume_options options = { .sys = &sysio_kernel };
+	const struct vault_watch watch = { .volume = "v" };
 	const struct volume_config *vc;
 	struct volume_header header;
 	struct errmsg err = { 0 };
@@ -38,7 +39,7 @@ static void make_volume(void)
 		       dir, dir, dir, dir);
 	assert(config_parse("fuzz.conf", text, &config, &err) == 0);
 	assert(config_volume(config, "v", &vc, &err) == 0);
-	assert(volume_format(&sysio_kernel, config, vc, 1700000000, &header, &err) == 0);
+	assert(volume_format(&sysio_kernel, config, vc, &watch, 1700000000, &header, &err) == 0);
 	assert(volume_open(config, vc, &options, &volume, &err) == 0);
 	assert(volume_start(volume, &err) == 0);
 	assert(guard_runner_wait(volume_guard(volume), 0) == GUARD_ONLINE);

@@ -74,9 +74,10 @@ static int teardown(void **state)
 
 static int format(const struct sysio *sys)
 {
+	const struct vault_watch watch = { .volume = "v" };
 	struct volume_header h;
 
-	return volume_format(sys, config, vc, 1700000000, &h, &err);
+	return volume_format(sys, config, vc, &watch, 1700000000, &h, &err);
 }
 
 static int open_volume(bool accept, struct volume **ret)

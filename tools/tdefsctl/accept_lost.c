@@ -74,6 +74,8 @@ int verb_accept_lost(struct call *call)
 	r = backing_lock(&t.backing, t.label, &lock_fd, &call->err);
 	if (r == 0)
 		r = make_zeros(call, &t, path);
+	if (r == 0 && t.volume)
+		volume_event_accepted_lost(call_watch(call, NULL, t.label, t.label).audit, path);
 	target_close(&t);
 	if (r < 0)
 		return call_failed(call);

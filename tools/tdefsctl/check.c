@@ -119,10 +119,16 @@ static int settings_of(struct call *call, const char *name, const struct setting
 	return 0;
 }
 
+/* Whose event log tells of the check: of a KID, that of a volume which uses it. */
+static const char *volume_of(const struct call *call, const char *kid)
+{
+	return strchr(call->args[0], ':') ? call_volume_of(call, kid) : call->args[0];
+}
+
 int verb_check(struct call *call)
 {
 	CLEANUP_FREE struct protector_report *report = malloc(sizeof(*report));
-	const struct vault_watch watch = { .volume = call->args[0] };
+	struct vault_watch watch;
 	CLEANUP_WATCHED_VAULT struct watched_vault *vault = NULL;
 	const struct settings *settings;
 	struct key_slot slot = { 0 };
@@ -131,8 +137,10 @@ int verb_check(struct call *call)
 
 	if (!report)
 		return print_json(NULL, EXIT_CODE_FAILED);
-	if (settings_of(call, call->args[0], &settings, &kid, &slot) < 0 ||
-	    watched_vault_open(&watch, kid, settings, &clock_kernel, &vault, &call->err) < 0)
+	if (settings_of(call, call->args[0], &settings, &kid, &slot) < 0)
+		return call_failed(call);
+	watch = call_watch(call, "check", call->args[0], volume_of(call, kid));
+	if (watched_vault_open(&watch, kid, settings, &clock_kernel, &vault, &call->err) < 0)
 		return call_failed(call);
 	protector_check(watched_vault_of(vault), kid, &call->config->policy, (uint64_t)time(NULL),
 			report);

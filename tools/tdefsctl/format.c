@@ -92,9 +92,11 @@ int verb_format(struct call *call)
 	if (r == 0)
 		r = check_key_backup(call, vc);
 	if (r == 0) {
+		const struct vault_watch watch = call_watch(call, "format", vc->name, vc->name);
+
 		secret_lock_memory(vc->settings.lock_memory);
-		r = volume_format(&sysio_kernel, call->config, vc, (uint64_t)time(NULL), &header,
-				  &call->err);
+		r = volume_format(&sysio_kernel, call->config, vc, &watch, (uint64_t)time(NULL),
+				  &header, &call->err);
 	}
 	if (r < 0)
 		return call_failed(call);

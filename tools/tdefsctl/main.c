@@ -184,6 +184,7 @@ static int run(int argc, char **argv, struct call *call, const char *config_path
 {
 	CLEANUP_CONFIG struct config *config = NULL;
 	const struct verb *verb = optind < argc ? find_verb(argv[optind]) : NULL;
+	int code;
 
 	if (optind == argc)
 		return usage_error(call, "a verb is expected");
@@ -196,7 +197,9 @@ static int run(int argc, char **argv, struct call *call, const char *config_path
 	if (load_config(verb, call, config_path, &config) < 0)
 		return call_failed(call);
 	call->config = config;
-	return verb->run(call);
+	code = verb->run(call);
+	call_close_log(call);
+	return code;
 }
 
 int main(int argc, char **argv)

@@ -6,7 +6,7 @@
 #include <jansson.h>
 
 #include "tdefs/control.h"
-#include "tdefs/volume.h"
+#include "tdefs/volume_event.h"
 
 #define PROGRAM "tdefsctl"
 
@@ -21,6 +21,7 @@ struct call {
 	bool key_is_backed_up; /* --key-is-backed-up */
 	bool outage, denial;   /* --outage, --denial */
 	uint64_t for_ms;       /* --for; 0: not given */
+	struct audit *audit;   /* call_watch() opened it; NULL: none */
 	struct errmsg err;
 };
 
@@ -37,6 +38,17 @@ int verb_resume(struct call *call);
 int verb_extend(struct call *call);
 int verb_drill(struct call *call);
 int verb_safe_to_restart(struct call *call);
+
+/*
+ * Who is told of the use of keys by this call: the volume's event log, if root
+ * asks. `label` is for messages; `volume` NULL: it is none that is configured. One
+ * volume a call; main closes it.
+ */
+struct vault_watch call_watch(struct call *call, const char *verb, const char *label,
+			      const char *volume) WARN_UNUSED;
+void call_close_log(struct call *call);
+/* The first volume whose protector covers the kid; NULL: none's. */
+const char *call_volume_of(const struct call *call, const char *kid);
 
 /* --yes, or yes on the terminal. Without a terminal the answer is no. */
 bool call_confirmed(const struct call *call, const char *question);

@@ -191,6 +191,17 @@ static int verify(struct verification *v)
 	return r;
 }
 
+static int get_dek(struct call *call, const struct target *t, struct secret **ret_dek)
+{
+	const struct volume_header *h = &t->header.header;
+	const char *kid = volume_header_active_slot(h)->kid;
+	const struct vault_watch watch =
+		call_watch(call, "verify", t->label,
+			   t->volume ? t->volume->name : call_volume_of(call, kid));
+
+	return volume_dek(call->config, &watch, h, ret_dek, &call->err);
+}
+
 static int make_keys(struct call *call, struct secret *dek, struct file_keys **ret_keys)
 {
 	int r;
@@ -217,7 +228,7 @@ int verb_verify(struct call *call)
 		return call_failed(call);
 	secret_lock_memory(t.volume ? t.volume->settings.lock_memory
 				    : call->config->server.lock_memory);
-	if (!call->without_key && volume_dek(call->config, h, t.label, &dek, &call->err) < 0) {
+	if (!call->without_key && get_dek(call, &t, &dek) < 0) {
 		target_close(&t);
 		return call_failed(call);
 	}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Events that the volume itself causes; see tdefs/volume_event.h. Private to src/volume. */
+#ifndef TDEFS_VOLUME_EVENT_INTERNAL_H
+#define TDEFS_VOLUME_EVENT_INTERNAL_H
+
+#include "tdefs/volume_event.h"
+
+/* state, denial_pending, probe_failed, probe_granted: what a step of the guard changed. */
+void volume_event_step(const struct volume *v, const struct guard *before,
+		       const struct guard *after, const struct vault_report *report);
+/* persist_failed, persist_recovered; only when it changes. Under the runner's record lock. */
+void volume_event_persisted(struct volume *v, int error);
+/* state_damaged: what was remembered of the volume cannot be read. */
+void volume_event_state_damaged(const struct volume *v);
+/* pin_updated: another header than the one last seen is trusted from now on. */
+void volume_event_pin_updated(const struct volume *v, const struct pin *now);
+/* header_repaired, header_repair_failed. */
+void volume_event_header_repaired(const struct volume *v, int error);
+/* Named by `name`; users of the volume can cause these. */
+void volume_event_file(const struct volume *v, const char *name, uint64_t ino);
+/* unmount, if there was a mount. `error`: what could not be made durable. */
+void volume_event_unmounted(const struct volume *v, int error);
+
+#endif
