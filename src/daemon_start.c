@@ -14,6 +14,7 @@
 #include "daemon_internal.h"
 #include "process.h"
 #include "tdefs/log.h"
+#include "tdefs/metrics_server.h"
 #include "tdefs/secret.h"
 #include "tdefs/vault.h"
 #include "tdefs/volume_event.h"
@@ -115,8 +116,12 @@ static int open_volume(struct daemon *d, struct errmsg *reterr)
 
 static int start_control(struct daemon *d, struct errmsg *reterr)
 {
+	const char *listen = d->request->volume->settings.metrics_listen;
+
 	d->control_context =
 		(struct control_context){ .volume = d->volume, .libfuse = fs_library_version() };
+	if (listen && listen[0])
+		metrics_server_start(&d->control_context, listen);
 	return control_start(&d->control_context, d->request->config->runtime_dir, &d->control,
 			     reterr);
 }
@@ -280,6 +285,7 @@ int daemon_finish(struct daemon *d)
 
 	daemon_stop_signals(d);
 	control_stop(d->control);
+	metrics_server_stop(d->control_context.metrics);
 	if (d->volume)
 		d->left_behind =
 			!volume_stop(d->volume); /* before the mount whose pages it drops */

@@ -71,6 +71,7 @@ struct settings {
 	bool lock_memory;	  /* mlockall(2); no only where it cannot be had */
 	bool unsupported_backing; /* file systems other than ext4 and XFS */
 	char *log;		  /* "stderr", "syslog" or a path; NULL: by how it was started */
+	char *metrics_listen;	  /* 127.0.0.1:PORT, [::1]:PORT or a path; NULL or "": nowhere */
 	struct guard_policy guard;
 	uint64_t mount_timeout_ms; /* how long a mount waits for a vault; 0: for ever */
 	enum inaccessible_delete inaccessible_delete;

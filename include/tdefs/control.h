@@ -34,11 +34,14 @@ static inline void cleanup_json_(json_t **j)
 }
 #define CLEANUP_JSON CLEANUP(cleanup_json_)
 
+struct metrics_server;
+
 /* What the protocol tells of; outlives the server. */
 struct control_context {
 	struct volume *volume;
-	const char *libfuse;	    /* version */
-	_Atomic int64_t mounted_at; /* seconds since 1970; 0: not yet */
+	const char *libfuse;		/* version */
+	_Atomic int64_t mounted_at;	/* seconds since 1970; 0: not yet */
+	struct metrics_server *metrics; /* metrics_server.h; NULL: none */
 };
 
 /* What an operator does next about the key; "" when nothing is to be done. Thread-safe. */

@@ -57,6 +57,26 @@ static int check_guard(const struct config *c, const struct volume_config *v, st
 		v->name);
 }
 
+/* Each volume is a daemon of its own: one place serves one of them. */
+static int check_metrics(const struct config *c, size_t i, struct errmsg *reterr)
+{
+	const struct volume_config *v = &c->volumes[i];
+	const char *listen = v->settings.metrics_listen;
+
+	for (size_t j = 0; listen && listen[0] && j < i; j++) {
+		const char *other = c->volumes[j].settings.metrics_listen;
+
+		if (!other || strcmp(listen, other) != 0)
+			continue;
+		errmsg_next(reterr, "give each [volume NAME] a \"metrics_listen\" of its own, or "
+				    "\"none\"; what [server] sets is inherited by all");
+		return errmsg_fail(reterr, -EINVAL, EXIT_CODE_CONFIG,
+				   "%s: volumes %s and %s have the same metrics_listen %s", c->path,
+				   c->volumes[j].name, v->name, listen);
+	}
+	return 0;
+}
+
 int check_volume(const struct config *c, size_t i, struct errmsg *reterr)
 {
 	const struct volume_config *v = &c->volumes[i];
@@ -71,6 +91,8 @@ int check_volume(const struct config *c, size_t i, struct errmsg *reterr)
 	r = check_guard(c, v, reterr);
 	if (r == 0)
 		r = check_vaults_of(c, v, reterr);
+	if (r == 0)
+		r = check_metrics(c, i, reterr);
 	if (r < 0)
 		return r;
 	for (size_t j = 0; j < i; j++) {
@@ -121,6 +143,7 @@ static int check_settings_paths(const struct config *c, const struct settings *s
 	const struct {
 		const char *key, *path;
 	} paths[] = { { "log", s->log },
+		      { "metrics_listen", s->metrics_listen },
 		      { "on_event", s->on_event },
 		      { "webhook_file", s->webhook_file },
 		      { "webhook_ca_file", s->webhook_ca_file } };

@@ -92,6 +92,9 @@ static const struct config_key keys[] = {
 	PLAIN("unsupported_backing", KEY_IN_BOTH, &value_bool, SETTING(unsupported_backing),
 	      "yes or no"),
 	PLAIN("log", KEY_IN_BOTH, &value_log, SETTING(log), "stderr, syslog or an absolute path"),
+	PLAIN("metrics_listen", KEY_IN_BOTH, &value_listen, SETTING(metrics_listen),
+	      "127.0.0.1:PORT or [::1]:PORT with a port of 1024 to 65535, an absolute path of at "
+	      "most 107 bytes, or none"),
 	DURATION("probe_interval", probe_interval_ms, SECOND, 5 * MINUTE, "1s to 5m"),
 	DURATION("probe_timeout", probe_timeout_ms, SECOND, MINUTE, "1s to 60s"),
 	{ "denied_confirmations", KEY_IN_BOTH, &value_count, GUARD(denied_confirmations), "0 to 10",
@@ -281,4 +284,5 @@ void keys_release(struct settings *s)
 	free(s->hook_user);
 	free(s->webhook_file);
 	free(s->webhook_ca_file);
+	free(s->metrics_listen);
 }

@@ -110,6 +110,49 @@ static int read_log(const char *text, const struct config_key *key, void *field)
 	return value_replace_string(field, text);
 }
 
+/* Digits at the start of `text`, at most nine of them. */
+static int read_digits(const char *text, uint64_t *ret_n, const char **ret_rest)
+{
+	size_t digits = strspn(text, "0123456789");
+
+	if (digits == 0 || digits > 9)
+		return -EINVAL;
+	*ret_n = strtoull(text, NULL, 10);
+	*ret_rest = text + digits;
+	return 0;
+}
+
+/* Of a port; lower ones need a privilege that the daemon drops. */
+#define PORT_MIN	 1024
+#define PORT_MAX	 65535
+#define LOCAL_SOCKET_MAX 107 /* bytes in sun_path */
+
+/* A port as it is written by whoever prints a number: equal places are equal texts. */
+static bool is_port(const char *text)
+{
+	uint64_t port;
+	const char *rest;
+
+	return text[0] != '0' && read_digits(text, &port, &rest) == 0 && !*rest &&
+	       port >= PORT_MIN && port <= PORT_MAX;
+}
+
+/* Only what this machine reaches. */
+static int read_listen(const char *text, const struct config_key *key, void *field)
+{
+	static const char *const hosts[] = { "127.0.0.1:", "[::1]:" };
+
+	if (strcmp(text, "none") == 0)
+		return value_replace_string(field, "");
+	if (text[0] == '/')
+		return strlen(text) <= LOCAL_SOCKET_MAX ? read_path(text, key, field) : -EINVAL;
+	for (size_t i = 0; i < ARRAY_SIZE(hosts); i++)
+		if (strncmp(text, hosts[i], strlen(hosts[i])) == 0 &&
+		    is_port(text + strlen(hosts[i])))
+			return value_replace_string(field, text);
+	return -EINVAL;
+}
+
 static int read_choice(const char *text, const struct config_key *key, void *field)
 {
 	for (unsigned i = 0; key->choices[i]; i++) {
@@ -130,18 +173,6 @@ static int read_bool(const char *text, const struct config_key *key, void *field
 		*(bool *)field = false;
 	else
 		return -EINVAL;
-	return 0;
-}
-
-/* Digits at the start of `text`, at most nine of them. */
-static int read_digits(const char *text, uint64_t *ret_n, const char **ret_rest)
-{
-	size_t digits = strspn(text, "0123456789");
-
-	if (digits == 0 || digits > 9)
-		return -EINVAL;
-	*ret_n = strtoull(text, NULL, 10);
-	*ret_rest = text + digits;
 	return 0;
 }
 
@@ -214,7 +245,8 @@ static int read_size(const char *text, const struct config_key *key, void *field
 const struct value_kind value_path = { read_path, 0 }, value_command = { read_command, 0 },
 			value_protector = { read_protector, 0 }, value_kid = { read_kid, 0 },
 			value_id = { read_id, 0 }, value_https = { read_https, 0 },
-			value_log = { read_log, 0 }, value_bool = { read_bool, sizeof(bool) },
+			value_log = { read_log, 0 }, value_listen = { read_listen, 0 },
+			value_bool = { read_bool, sizeof(bool) },
 			value_count = { read_count, sizeof(unsigned) },
 			value_duration = { read_duration, sizeof(uint64_t) },
 			value_size = { read_size, sizeof(uint64_t) },

@@ -22,7 +22,7 @@
 static void build_info(struct exposition *e, const struct status_source *s)
 {
 	exposition_count(e, "",
-			 EXPOSITION_LABELS({ "version", TDEFS_VERSION },
+			 EXPOSITION_LABELS(VOLUME, { "version", TDEFS_VERSION },
 					   { "libfuse", s->context->libfuse }),
 			 1);
 }
@@ -191,6 +191,21 @@ static void open_files(struct exposition *e, const struct status_source *s)
 	exposition_count(e, "", EXPOSITION_LABELS(VOLUME), s->usage.open_files);
 }
 
+static void event_log_failing(struct exposition *e, const struct status_source *s)
+{
+	exposition_count(e, "", EXPOSITION_LABELS(VOLUME), s->event_log.failing);
+}
+
+static void events_waiting(struct exposition *e, const struct status_source *s)
+{
+	exposition_count(e, "", EXPOSITION_LABELS(VOLUME), s->event_log.waiting);
+}
+
+static void events_dropped(struct exposition *e, const struct status_source *s)
+{
+	exposition_count(e, "", EXPOSITION_LABELS(VOLUME), s->event_log.dropped);
+}
+
 /* A kid is of a header, which may hold any bytes. */
 static void protector_info(struct exposition *e, const struct status_source *s)
 {
@@ -247,6 +262,11 @@ static const struct family {
 	{ "tdefs_damaged_headers_total", "counter", damaged_headers, "File headers refused." },
 	{ "tdefs_latched_errors", "gauge", latched_errors,
 	  "Write errors that wait for an fsync to report them." },
+	{ "tdefs_event_log_failing", "gauge", event_log_failing,
+	  "Whether the event log cannot be written." },
+	{ "tdefs_event_log_waiting", "gauge", events_waiting, "Events not yet in the log." },
+	{ "tdefs_event_log_dropped_total", "counter", events_dropped,
+	  "Events that were dropped for their number." },
 	{ "tdefs_open_files", "gauge", open_files, "Backing files held open." },
 };
 

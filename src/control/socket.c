@@ -53,7 +53,7 @@ static int wait_for_peer(const struct control_link *l, short events)
 	return fds[1].revents ? -ECANCELED : 0;
 }
 
-static ssize_t receive(const struct control_link *l, char *buf, size_t max)
+ssize_t control_receive(const struct control_link *l, char *buf, size_t max)
 {
 	for (;;) {
 		ssize_t n = recv(l->fd, buf, max, MSG_DONTWAIT);
@@ -76,7 +76,7 @@ ssize_t control_read_line(const struct control_link *l, char *buf, size_t max)
 	size_t len = 0;
 
 	while (len < max) {
-		ssize_t n = receive(l, buf + len, max - len);
+		ssize_t n = control_receive(l, buf + len, max - len);
 		char *end;
 
 		if (n < 0)
@@ -89,14 +89,12 @@ ssize_t control_read_line(const struct control_link *l, char *buf, size_t max)
 	return -EMSGSIZE;
 }
 
-int control_write_line(const struct control_link *l, const char *line)
+int control_send(const struct control_link *l, const char *buf, size_t len)
 {
-	size_t len = strlen(line), done = 0;
+	size_t done = 0;
 
-	while (done <= len) {
-		const char *p = done < len ? line + done : "\n";
-		ssize_t n =
-			send(l->fd, p, done < len ? len - done : 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (done < len) {
+		ssize_t n = send(l->fd, buf + done, len - done, MSG_NOSIGNAL | MSG_DONTWAIT);
 		int r = 0;
 
 		if (n >= 0)
@@ -109,4 +107,11 @@ int control_write_line(const struct control_link *l, const char *line)
 			return r;
 	}
 	return 0;
+}
+
+int control_write_line(const struct control_link *l, const char *line)
+{
+	int r = control_send(l, line, strlen(line));
+
+	return r < 0 ? r : control_send(l, "\n", 1);
 }

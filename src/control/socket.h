@@ -25,9 +25,13 @@ struct control_link control_link(int fd, int stop_fd, int timeout_s);
 int control_address(const char *runtime_dir, const char *volume,
 		    struct sockaddr_un *ret_address) WARN_UNUSED;
 
+/* What there is of at most `max` bytes; -EPIPE at the end. And all of `len`. */
+ssize_t control_receive(const struct control_link *l, char *buf, size_t max) WARN_UNUSED;
+int control_send(const struct control_link *l, const char *buf, size_t len) WARN_UNUSED;
+
 /*
  * One line, without its newline: the length, -EMSGSIZE when longer than max,
- * -EPIPE when cut. Both: -ETIMEDOUT after the deadline, -ECANCELED when stopped.
+ * -EPIPE when cut. All: -ETIMEDOUT after the deadline, -ECANCELED when stopped.
  */
 ssize_t control_read_line(const struct control_link *l, char *buf, size_t max) WARN_UNUSED;
 int control_write_line(const struct control_link *l, const char *line) WARN_UNUSED;

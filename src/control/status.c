@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "tdefs/bytes.h"
+#include "tdefs/metrics_server.h"
 #include "tdefs/volume_event.h"
 
 json_t *status_time(uint64_t at)
@@ -175,6 +176,15 @@ static json_t *event_log(const struct status_source *s)
 			 "head", "seq", (json_int_t)l->head_seq, "hash", l->head_hash);
 }
 
+static json_t *metrics(const struct status_source *s)
+{
+	const char *listen = s->vc->settings.metrics_listen;
+	int r = metrics_server_error(s->context->metrics);
+
+	return json_pack("{s:o, s:o}", "listen", status_text(listen ? listen : ""), "error",
+			 status_text(r < 0 ? errno_text(r) : ""));
+}
+
 json_t *control_status(const struct control_context *context)
 {
 	static const struct status_fact facts[] = {
@@ -200,6 +210,7 @@ json_t *control_status(const struct control_context *context)
 		{ "latched_errors", latched_errors },
 		{ "counters", counters },
 		{ "event_log", event_log },
+		{ "metrics", metrics },
 	};
 	struct status_source s;
 

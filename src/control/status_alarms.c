@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The "alarms" of a status: what an operator must look at though the volume may be online. */
 #include "status.h"
+#include "tdefs/metrics_server.h"
 
 static bool state_not_kept(const struct status_source *s)
 {
@@ -15,6 +16,11 @@ static bool credential(const struct status_source *s)
 static bool broken(const struct status_source *s)
 {
 	return s->view.answered && s->view.report.verdict == VAULT_BROKEN;
+}
+
+static bool metrics_place(const struct status_source *s)
+{
+	return metrics_server_error(s->context->metrics) < 0;
 }
 
 static bool latched(const struct status_source *s)
@@ -43,6 +49,9 @@ const struct status_alarm status_alarm_table[] = {
 	{ "latched_errors", latched,
 	  "a write failed after it had been acknowledged: the next fsync of that file reports it; "
 	  "look at the backing disk" },
+	{ "metrics_place", metrics_place,
+	  "metrics cannot be served at metrics_listen: the place is taken or cannot be had; it is "
+	  "tried again" },
 };
 
 const size_t status_nalarms = ARRAY_SIZE(status_alarm_table);

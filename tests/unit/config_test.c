@@ -31,6 +31,7 @@ static void volumes_inherit_and_override(void **state)
 				 "cache = writeback\n"
 				 "threads = 5\n"
 				 "log = /var/log/t\n"
+				 "metrics_listen = 127.0.0.1:9100\n"
 				 "state_dir = /s/\n"
 				 "\n"
 				 "[volume a]\n"
@@ -41,6 +42,7 @@ static void volumes_inherit_and_override(void **state)
 				 "mount = /m/b\n"
 				 "cache = write-through\n"
 				 "protector = file:/other.pem\n"
+				 "metrics_listen = none\n"
 				 "lock_memory = no\n");
 	struct errmsg err = { 0 };
 	const struct volume_config *v;
@@ -56,10 +58,12 @@ static void volumes_inherit_and_override(void **state)
 	assert_int_equal(v->settings.threads, 5);
 	assert_true(v->settings.lock_memory);
 	assert_string_equal(v->settings.log, "/var/log/t");
+	assert_string_equal(v->settings.metrics_listen, "127.0.0.1:9100");
 	assert_int_equal(config_volume(c, "b.2_x-y", &v, &err), 0);
 	assert_string_equal(v->settings.protector, "file:/other.pem");
 	assert_int_equal(v->settings.cache, CACHE_WRITE_THROUGH);
 	assert_false(v->settings.lock_memory);
+	assert_string_equal(v->settings.metrics_listen, "");
 	assert_int_equal(v->settings.threads, 5);
 	config_free(c);
 }
@@ -87,6 +91,21 @@ static void mistakes_are_named_with_line_reason_and_next_step(void **state)
 	static const struct {
 		const char *text, *message, *next;
 	} cases[] = {
+		{ "[server]\nmetrics_listen = 0.0.0.0:9100\n", "t.conf:2: metrics_listen",
+		  "127.0.0.1:PORT" },
+		{ "[server]\nmetrics_listen = 127.0.0.1:80\n", "t.conf:2: metrics_listen", "1024" },
+		{ "[server]\nmetrics_listen = 127.0.0.1:65536\n", "t.conf:2: metrics_listen",
+		  "65535" },
+		{ "[server]\nmetrics_listen = 127.0.0.1:09100\n", "t.conf:2: metrics_listen", "" },
+		{ "[server]\nmetrics_listen = [::]:9100\n", "t.conf:2: metrics_listen", "[::1]" },
+		{ "[server]\nmetrics_listen = localhost:9100\n", "t.conf:2: metrics_listen", "" },
+		{ "[server]\nmetrics_listen = 127.0.0.1:9100\n" VOLUME
+		  "[volume b]\nbacking = /c\nmount = /n\nprotector = file:/k\n",
+		  "volumes a and b have the same metrics_listen 127.0.0.1:9100", "inherited" },
+		{ VOLUME "metrics_listen = /m/metrics\n",
+		  "metrics_listen = /m/metrics lies in the "
+		  "mount of volume a",
+		  "outside" },
 		{ "[server]\nproctor = x\n", "t.conf:2: proctor: unknown key in [server]",
 		  "protector" },
 		{ VOLUME "state_dir = /x\n", "t.conf:5: state_dir: unknown key in [volume a]",

@@ -6,6 +6,7 @@
 
 #include "tdefs/cleanup.h"
 #include "tdefs/exposition.h"
+#include "tdefs/metrics_server.h"
 #include "tdefs/vault_counts.h"
 
 static struct exposition e;
@@ -117,6 +118,46 @@ static void calls_are_counted_by_operation_verdict_and_time(void **state)
 		assert_non_null(vault_operation_name((enum vault_operation)i));
 }
 
+static void requests_are_answered_by_their_first_line(void **state)
+{
+	static const struct {
+		const char *request;
+		int status;
+		bool head;
+	} cases[] = {
+		{ "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 200, false },
+		{ "GET /metrics HTTP/1.0\n\n", 200, false },
+		{ "GET /metrics?a=b HTTP/1.1\r\n\r\n", 200, false },
+		{ "HEAD /metrics HTTP/1.1\r\n\r\n", 200, true },
+		{ "POST /metrics HTTP/1.1\r\n\r\n", 405, false },
+		{ "get /metrics HTTP/1.1\r\n\r\n", 405, false },
+		{ "GET / HTTP/1.1\r\n\r\n", 404, false },
+		{ "GET /metricsx HTTP/1.1\r\n\r\n", 404, false },
+		{ "GET /metric HTTP/1.1\r\n\r\n", 404, false },
+		{ "HEAD /x HTTP/1.1\r\n\r\n", 404, true },
+		{ "GET /metrics\r\n\r\n", 400, false },
+		{ "GET  /metrics HTTP/1.1\r\n\r\n", 400, false },
+		{ "GET /metrics HTTP/1.1 \r\n\r\n", 400, false },
+		{ "GET /metrics HTTP/2.0\r\n\r\n", 400, false },
+		{ "GET", 400, false },
+		{ "\n", 400, false },
+		{ "\r\n", 400, false },
+		{ "GET \n", 400, false },
+		{ " /metrics HTTP/1.1\n", 400, false },
+		{ "", 400, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		bool head;
+
+		(void)state;
+		assert_int_equal(metrics_http_status(cases[i].request, strlen(cases[i].request),
+						     &head),
+				 cases[i].status);
+		assert_int_equal(head, cases[i].head);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -125,6 +166,7 @@ int main(void)
 		cmocka_unit_test_setup(seconds_are_exact_and_short, begin),
 		cmocka_unit_test_setup(histograms_are_cumulative, begin),
 		cmocka_unit_test_setup(what_does_not_fit_is_known, begin),
+		cmocka_unit_test(requests_are_answered_by_their_first_line),
 		cmocka_unit_test(calls_are_counted_by_operation_verdict_and_time),
 	};
 
