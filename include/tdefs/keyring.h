@@ -104,6 +104,14 @@ int keyring_unlock(struct vault *vault, const char *kid, const struct volume_hea
 		   struct vault_report *ret_report) WARN_UNUSED;
 
 /*
+ * The same, by the key `kid`, whatever the active slot calls it: where the
+ * slot's key lies in another vault. Whose kid that is is the caller's to know.
+ */
+int keyring_unlock_by(struct vault *vault, const char *kid, const struct volume_header *header,
+		      const char *volume, unsigned timeout_ms, struct secret **ret_dek,
+		      struct vault_report *ret_report) WARN_UNUSED;
+
+/*
  * Whether the key of a slot is still granted, within `timeout_ms` in all: its
  * canary is unwrapped, and its own version can be got.
  */

@@ -108,6 +108,8 @@ static void on_denial(const struct guard_policy *p, struct guard *g, struct guar
 		g->denied_at = t.now;
 		g->denied_secondary = probe.secondary;
 	}
+	if (!probe.secondary) /* what it says counts for more, whoever was first */
+		g->denied_secondary = false;
 	g->denials++;
 	if (g->denials > p->denied_confirmations || !is_mounted(g))
 		confirm_denial(g);
@@ -240,6 +242,8 @@ static enum guard_state wanted(const struct guard_policy *p, const struct guard 
 
 	if (g->reasons & GUARD_LOCKED)
 		return GUARD_INACCESSIBLE;
+	if (is_pending(g)) /* the primary's: what the secondary grants lets nothing up */
+		want = worse(want, g->target);
 	/* What is down by a denial is not half up again by a restart. */
 	if (g->reasons & GUARD_DENIED)
 		want = worse(want, g->state == GUARD_INACCESSIBLE

@@ -107,12 +107,11 @@ static int check_thumbprint(const struct vault_key *key, const struct key_slot *
 			   volume, slot->kid);
 }
 
-/* Before anything is unwrapped: is this slot's key one that was configured? */
-static int check_slot_key(struct vault *vault, const char *kid, const struct key_slot *slot,
-			  const char *volume, unsigned timeout_ms, struct vault_report *rep)
+/* Before any vault is asked: is this slot's key one that was configured? */
+static int check_slot(const char *kid, const struct key_slot *slot, const char *volume,
+		      struct vault_report *rep)
 {
 	struct errmsg *err = &rep->error;
-	struct vault_key key;
 
 	rep->verdict = VAULT_BROKEN;
 	if (slot->wrap_algorithm != WRAP_RSA_OAEP_256 && slot->wrap_algorithm != WRAP_RSA_OAEP) {
@@ -127,9 +126,7 @@ static int check_slot_key(struct vault *vault, const char *kid, const struct key
 				   "volume %s: its DEK is wrapped by %s, but the protector is %s",
 				   volume, slot->kid, kid);
 	}
-	if (vault->ops->get(vault, slot->kid, timeout_ms, &key, rep) != VAULT_GRANTED)
-		return protector_failed(rep, NULL);
-	return check_thumbprint(&key, slot, volume, rep);
+	return 0;
 }
 
 static int check_dek(const struct volume_header *header, const struct key_slot *slot,
@@ -165,18 +162,21 @@ static struct vault_wrapped wrapped_of(const struct key_slot *slot, const uint8_
 	return w;
 }
 
-int keyring_unlock(struct vault *vault, const char *kid, const struct volume_header *header,
-		   const char *volume, unsigned timeout_ms, struct secret **ret_dek,
-		   struct vault_report *ret_report)
+int keyring_unlock_by(struct vault *vault, const char *kid, const struct volume_header *header,
+		      const char *volume, unsigned timeout_ms, struct secret **ret_dek,
+		      struct vault_report *ret_report)
 {
 	const struct key_slot *slot = volume_header_active_slot(header);
-	const struct vault_wrapped wrapped =
-		wrapped_of(slot, slot->wrapped_dek, slot->wrapped_dek_len);
+	struct vault_wrapped wrapped = wrapped_of(slot, slot->wrapped_dek, slot->wrapped_dek_len);
 	CLEANUP_SECRET struct secret *dek = NULL;
+	struct vault_key key;
 	int r;
 
 	*ret_report = (struct vault_report){ 0 };
-	r = check_slot_key(vault, kid, slot, volume, timeout_ms, ret_report);
+	(void)snprintf(wrapped.kid, sizeof(wrapped.kid), "%s", kid);
+	if (vault->ops->get(vault, kid, timeout_ms, &key, ret_report) != VAULT_GRANTED)
+		return protector_failed(ret_report, NULL);
+	r = check_thumbprint(&key, slot, volume, ret_report);
 	if (r < 0)
 		return r;
 	if (vault->ops->unwrap(vault, &wrapped, timeout_ms, &dek, ret_report) != VAULT_GRANTED)
@@ -187,6 +187,20 @@ int keyring_unlock(struct vault *vault, const char *kid, const struct volume_hea
 	else
 		ret_report->verdict = VAULT_BROKEN;
 	return r;
+}
+
+int keyring_unlock(struct vault *vault, const char *kid, const struct volume_header *header,
+		   const char *volume, unsigned timeout_ms, struct secret **ret_dek,
+		   struct vault_report *ret_report)
+{
+	const struct key_slot *slot = volume_header_active_slot(header);
+	int r;
+
+	*ret_report = (struct vault_report){ 0 };
+	r = check_slot(kid, slot, volume, ret_report);
+	return r < 0 ? r
+		     : keyring_unlock_by(vault, slot->kid, header, volume, timeout_ms, ret_dek,
+					 ret_report);
 }
 
 static bool is_canary(const struct key_slot *slot, const struct secret *canary)

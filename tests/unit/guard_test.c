@@ -9,160 +9,10 @@
 #include <unistd.h>
 
 #include "../support/faults.h"
+#include "../support/guard_walk.h"
 #include "../support/temporary.h"
 #include "tdefs/guard.h"
 #include "tdefs/sysio.h"
-
-#define SECOND ((uint64_t)1000)
-#define MINUTE (60 * SECOND)
-#define HOUR   (60 * MINUTE)
-
-static struct guard_policy policy;
-static struct guard guard;
-static struct guard_time now;
-static unsigned actions; /* of the last step */
-
-static void reset(void)
-{
-	policy = (struct guard_policy){ .probe_interval_ms = MINUTE,
-					.probe_timeout_ms = 10 * SECOND,
-					.denied_confirmations = 2,
-					.denied_confirm_interval_ms = 5 * SECOND,
-					.drain_timeout_ms = 10 * SECOND,
-					.denied_read_only_for_ms = 30 * MINUTE,
-					.outage_read_only_after_ms = 4 * HOUR,
-					.outage_deny_after_ms = 8 * HOUR,
-					.outage_extend_max_ms = 2 * HOUR,
-					.heal_window_ms = 30 * MINUTE };
-	now = (struct guard_time){ .ms = 1000000, .now = 1700000000, .jitter = 100 };
-}
-
-static void step(struct guard_event e)
-{
-	actions = guard_step(&policy, &guard, &e, now);
-	assert_true(guard_is_sound(&guard));
-}
-
-static void pass(uint64_t ms)
-{
-	now.ms += ms;
-	now.now += ms / 1000;
-	step((struct guard_event){ .kind = GUARD_TICK });
-}
-
-static void probed(enum vault_verdict verdict)
-{
-	step((struct guard_event){ .kind = GUARD_PROBED, .probe = { .verdict = verdict } });
-}
-
-static void secondary_granted(void)
-{
-	step((struct guard_event){ .kind = GUARD_PROBED, .probe = { VAULT_GRANTED, true } });
-}
-
-static void unlocked(enum vault_verdict verdict)
-{
-	assert_true(guard.unlocking);
-	step((struct guard_event){ .kind = verdict == VAULT_GRANTED ? GUARD_UNLOCKED
-								    : GUARD_UNLOCK_FAILED,
-				   .probe = { .verdict = verdict } });
-}
-
-static void event(enum guard_event_kind kind)
-{
-	step((struct guard_event){ .kind = kind });
-}
-
-static void resumed(enum vault_verdict verdict)
-{
-	step((struct guard_event){ .kind = GUARD_RESUME, .probe = { .verdict = verdict } });
-}
-
-static void drill(enum guard_drill what)
-{
-	step((struct guard_event){ .kind = GUARD_DRILL_BEGIN, .drill = what, .for_ms = MINUTE });
-}
-
-/* To each state, by the shortest way. */
-
-static void starting(void)
-{
-	const struct guard_record nothing = { 0 };
-
-	guard = guard_start(&nothing, now);
-	event(GUARD_TICK);
-	assert_true(actions & GUARD_DO_UNLOCK);
-}
-
-static void waiting(void)
-{
-	starting();
-	unlocked(VAULT_UNREACHABLE);
-	pass(policy.denied_confirm_interval_ms);
-	assert_true(actions & GUARD_DO_UNLOCK);
-}
-
-static void online(void)
-{
-	starting();
-	unlocked(VAULT_GRANTED);
-}
-
-static void denied_thrice(void)
-{
-	for (int i = 0; i < 3; i++) {
-		probed(VAULT_DENIED);
-		pass(policy.denied_confirm_interval_ms);
-	}
-}
-
-static void draining(void)
-{
-	online();
-	denied_thrice();
-}
-
-static void silent_for(uint64_t ms)
-{
-	probed(VAULT_UNREACHABLE);
-	pass(ms);
-}
-
-static void read_only(void)
-{
-	online();
-	silent_for(policy.outage_read_only_after_ms);
-	event(GUARD_DRAINED);
-}
-
-static void denied(void)
-{
-	draining();
-	event(GUARD_DRAINED);
-}
-
-static void locked(void)
-{
-	online();
-	event(GUARD_LOCK);
-	event(GUARD_DRAINED);
-}
-
-static void by_way_of_the_dek(void)
-{
-	assert_int_equal(guard.state, GUARD_INACCESSIBLE);
-	assert_true(actions & GUARD_DO_UNLOCK);
-	unlocked(VAULT_GRANTED);
-	assert_true(actions & GUARD_DO_SWITCH);
-}
-
-static void granted_twice(void)
-{
-	probed(VAULT_GRANTED);
-	assert_false(actions & GUARD_DO_UNLOCK);
-	pass(policy.denied_confirm_interval_ms);
-	probed(VAULT_GRANTED);
-}
 
 /* The lines of the table. */
 
@@ -184,13 +34,6 @@ static void starting_denied(void)
 	unlocked(VAULT_DENIED);
 	assert_true(actions & GUARD_DO_PERSIST);
 	assert_true(actions & GUARD_DO_SWITCH);
-}
-
-static void start_with(struct guard_record record)
-{
-	guard = guard_start(&record, now);
-	event(GUARD_TICK);
-	assert_false(actions & GUARD_DO_UNLOCK);
 }
 
 static void remembered_locked(void)
@@ -269,15 +112,6 @@ static void denied_then_granted(void)
 	probed(VAULT_DENIED);
 	probed(VAULT_DENIED);
 	assert_int_equal(guard.denials, 2); /* counted anew */
-}
-
-static void denied_then_secondary(void)
-{
-	online();
-	probed(VAULT_DENIED);
-	secondary_granted();
-	assert_int_equal(guard.denials, 1);
-	pass(GUARD_SILENCE_CONFIRMS_MS - 1);
 }
 
 static void unreachable_for_a_while(void)
@@ -419,14 +253,6 @@ static void denied_granted_late(void)
 	assert_int_equal(guard.reasons, GUARD_DENIED);
 }
 
-static void denied_granted_by_secondary(void)
-{
-	denied();
-	secondary_granted();
-	pass(policy.denied_confirm_interval_ms);
-	secondary_granted();
-}
-
 static void locked_granted(void)
 {
 	locked();
@@ -438,13 +264,6 @@ static void locked_resumed(void)
 	locked();
 	resumed(VAULT_GRANTED);
 	by_way_of_the_dek();
-}
-
-static void denied_resumed_by_secondary(void)
-{
-	denied();
-	step((struct guard_event){ .kind = GUARD_RESUME, .probe = { VAULT_GRANTED, true } });
-	assert_int_equal(guard.reasons, GUARD_DENIED);
 }
 
 static void denied_resume_denied(void)
@@ -481,11 +300,7 @@ static void drill_is_over(void)
 	by_way_of_the_dek();
 }
 
-static const struct line {
-	const char *text;
-	void (*walk)(void);
-	enum guard_state to;
-} lines[] = {
+static const struct guard_line lines[] = {
 	{ "| starting | granted | online |", starting_granted, GUARD_ONLINE },
 	{ "| starting | unreachable | waiting |", starting_unreachable, GUARD_WAITING },
 	{ "| starting | broken | failed |", starting_broken, GUARD_FAILED },
@@ -504,9 +319,6 @@ static const struct line {
 	{ "| online | denied, then silent for 2 minutes | draining |", denied_then_silent,
 	  GUARD_DRAINING },
 	{ "| online | denied, then granted | online |", denied_then_granted, GUARD_ONLINE },
-	{ "| online | denied by the primary, then granted by the secondary | online, the denial "
-	  "pending |",
-	  denied_then_secondary, GUARD_ONLINE },
 	{ "| online | unreachable, not yet for outage_read_only_after | online |",
 	  unreachable_for_a_while, GUARD_ONLINE },
 	{ "| online | unreachable for outage_read_only_after | draining |", unreachable_for_long,
@@ -534,14 +346,10 @@ static const struct line {
 	  GUARD_INACCESSIBLE },
 	{ "| inaccessible | granted after heal_window | inaccessible |", denied_granted_late,
 	  GUARD_INACCESSIBLE },
-	{ "| inaccessible | granted by the secondary, denied by the primary | inaccessible |",
-	  denied_granted_by_secondary, GUARD_INACCESSIBLE },
 	{ "| inaccessible | granted while locked | inaccessible |", locked_granted,
 	  GUARD_INACCESSIBLE },
 	{ "| inaccessible | resumed, granted | online, by way of the DEK |", locked_resumed,
 	  GUARD_ONLINE },
-	{ "| inaccessible | resumed by the secondary, denied by the primary | inaccessible |",
-	  denied_resumed_by_secondary, GUARD_INACCESSIBLE },
 	{ "| inaccessible | resumed, denied | inaccessible |", denied_resume_denied,
 	  GUARD_INACCESSIBLE },
 	{ "| inaccessible | granted after an outage | online, by way of the DEK |", outage_granted,
@@ -555,67 +363,13 @@ static const struct line {
 static void every_line_of_the_table_is_what_the_code_does(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
-		reset();
-		lines[i].walk();
-		if (guard.state == lines[i].to)
-			continue;
-		print_error("%s leads to %s\n", lines[i].text, guard_state_name(guard.state));
-		fail();
-	}
+	walk_lines(lines, ARRAY_SIZE(lines));
 }
 
-/* Lines of the page's table of transitions, in its order. */
 static void the_page_and_the_test_have_the_same_lines(void **state)
 {
-	CLEANUP_FCLOSE FILE *page = fopen(TDEFS_STATES, "re");
-	char line[512];
-	bool in_table = false;
-	size_t seen = 0;
-
 	(void)state;
-	assert_non_null(page);
-	while (fgets(line, sizeof(line), page)) {
-		line[strcspn(line, "\n")] = '\0';
-		if (strncmp(line, "## ", 3) == 0)
-			in_table = strcmp(line, "## Transitions") == 0;
-		if (!in_table || line[0] != '|' || strncmp(line, "| from", 6) == 0 ||
-		    strncmp(line, "|---", 4) == 0)
-			continue;
-		assert_true(seen < ARRAY_SIZE(lines));
-		assert_string_equal(line, lines[seen].text);
-		seen++;
-	}
-	assert_int_equal(seen, ARRAY_SIZE(lines));
-}
-
-/* Two vaults: DESIGN.md, "Contract: key access". */
-static void the_evidence_of_two_vaults(void **state)
-{
-	static const struct {
-		enum vault_verdict primary, secondary;
-		bool serving;
-		struct guard_probe expect;
-	} cases[] = {
-		{ VAULT_GRANTED, VAULT_DENIED, true, { VAULT_GRANTED, false } },
-		{ VAULT_DENIED, VAULT_GRANTED, true, { VAULT_DENIED, false } },
-		{ VAULT_BROKEN, VAULT_GRANTED, true, { VAULT_BROKEN, false } },
-		{ VAULT_UNREACHABLE, VAULT_GRANTED, false, { VAULT_GRANTED, true } },
-		{ VAULT_UNREACHABLE, VAULT_DENIED, false, { VAULT_UNREACHABLE, false } },
-		{ VAULT_UNREACHABLE, VAULT_DENIED, true, { VAULT_DENIED, true } },
-		{ VAULT_UNREACHABLE, VAULT_UNREACHABLE, true, { VAULT_UNREACHABLE, false } },
-		{ VAULT_UNREACHABLE, VAULT_BROKEN, true, { VAULT_UNREACHABLE, false } },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct guard_probe p =
-			guard_evidence(cases[i].primary, &cases[i].secondary, cases[i].serving);
-
-		assert_int_equal(p.verdict, cases[i].expect.verdict);
-		assert_int_equal(p.secondary, cases[i].expect.secondary);
-	}
-	assert_int_equal(guard_evidence(VAULT_UNREACHABLE, NULL, true).verdict, VAULT_UNREACHABLE);
+	assert_page_has(lines, ARRAY_SIZE(lines), "## Transitions");
 }
 
 static void an_extension_moves_both_deadlines(void **state)
@@ -757,7 +511,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_line_of_the_table_is_what_the_code_does),
 		cmocka_unit_test(the_page_and_the_test_have_the_same_lines),
-		cmocka_unit_test(the_evidence_of_two_vaults),
 		cmocka_unit_test(an_extension_moves_both_deadlines),
 		cmocka_unit_test(probes_come_by_their_interval_and_jitter),
 		cmocka_unit_test(random_events_keep_the_invariants),
