@@ -106,7 +106,7 @@ class Passage:
         finally:
             watch.stop()
         if counted and self.cause.verdict == DENIED:
-            watch.assert_counted(base, "granted", ("inaccessible",), 2, 4)  # two, and the DEK's own
+            watch.assert_counted(base, "granted", ("inaccessible",), 3, 4)  # two, then the DEK's own
         up = watch.first(lambda state, *_: state == "online")
         self.row["up"] = self.cause.resumed or up and max(0.0, up - granted)
 
