@@ -8,6 +8,7 @@ its daemon sees. Hours pass by its injected clock, so that nothing here depends 
 
 import contextlib
 import dataclasses
+import itertools
 import os
 import signal
 import socket
@@ -46,6 +47,7 @@ class Scene:
         self.stack.callback(self.world.close)
         self.vault = self.make_vault("server")
         self.v = None
+        self.serial = itertools.count()
         self.backup = self.hole = self.mounting = None  # what a cause keeps for its end
 
     def make_vault(self, name):
@@ -64,6 +66,10 @@ class Scene:
         self.v.format()
         self.v.mount()
         return self.v
+
+    def operator(self):
+        """Somebody who may do everything."""
+        return self.vault.identity(f"operator{next(self.serial)}").login()
 
     def again(self):
         """A new daemon; nobody may have a file open."""
@@ -97,14 +103,13 @@ def revoke(permission):
 
 
 def purge(s):
-    admin = s.vault.identity("admin").login()
-    s.backup = admin.ok("POST", "/keys/tde/backup")["value"]
+    s.backup = s.operator().ok("POST", "/keys/tde/backup")["value"]
     s.vault.command("key", "delete", "tde")
     s.vault.command("key", "purge", "tde")
 
 
 def restore(s):
-    s.vault.identity("restorer").login().ok("POST", "/keys/restore", {"value": s.backup})
+    s.operator().ok("POST", "/keys/restore", {"value": s.backup})
 
 
 def remove_identity(s):
@@ -170,9 +175,10 @@ def fill_hole(s):
 
 
 def lose_name(s):
-    """It goes with the connections: libcurl keeps those, and a name for a minute."""
+    """It goes with the connections: libcurl keeps those, and what it knows of a name for a minute."""
     s.world.name_is_known(False)
     s.vault.kill()
+    s.world.pass_time(61)
     wait_for(lambda: "resolve host" in str(s.v.status()["key_access"]["last_answer"]), "the name to be forgotten",
              240)
     s.start_vault()
@@ -184,7 +190,7 @@ def find_name(s):
 
 def impostor(s):
     """Somebody else at the same address, with a certificate of another authority."""
-    other = s.make_vault("other")
+    other = s.make_vault(f"other{next(s.serial)}")
     other.kill()
     s.vault.kill()
     other.start(listen=s.vault.address)
@@ -209,6 +215,9 @@ def suspend(s):
     """It wakes after a night, and the vault went to bed, too."""
     s.vault.kill()
     s.world.pass_time(DENY_AFTER + HOUR)
+    s.v.answers("unreachable")
+    if s.v.now() == "online":  # an answer was on its way, and counted when it woke: another night
+        s.world.pass_time(DENY_AFTER + HOUR)
 
 
 def lock(s):
@@ -281,6 +290,7 @@ class Cause:
     lose: Callable
     regain: Callable
     meanwhile: Callable = None  # once it is down and nobody has a file open
+    seen_as: str = None  # the class of the answers, if it is not the verdict
     at_once: bool = False  # it does not stop at read-only on the way
     resumed: str = None  # what an operator does to bring it back; else the probes do
     counted: bool = True  # the number of probes can be told: no new daemon in between
@@ -313,6 +323,7 @@ CAUSES = [
     Cause("storm of 429", UNREACHABLE, storm("status", "429"), calm),
     Cause("storm of 503", UNREACHABLE, storm("status", "503"), calm),
     Cause("answers broken off", UNREACHABLE, storm("drop", None), calm),
+    Cause("wrong plaintexts", UNREACHABLE, storm("wrong", None, "*/unwrapkey"), calm, seen_as="broken"),
     Cause("suspended, vault stopped", UNREACHABLE, suspend, start, at_once=True),
     Cause("restart while unreachable", UNREACHABLE, stop, start_and_mount, meanwhile=wait_at_mount, resumed="mount"),
     Cause("vault flapping", NOTHING, flap(3), lambda s: None),

@@ -53,6 +53,12 @@ class GuardedVolume(VaultVolume):
 
         wait_for(reached, f"{state}, {access}")
 
+    def events(self):
+        """Those of its log so far; the last line may still be on its way."""
+        path = self.directory / "events" / f"{self.name}.jsonl"
+        lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+        return [json.loads(line) for line in lines]
+
     def answers(self, verdict):
         """Wait for an answer of this class that the vault gave from now on."""
         before = self.status()["key_access"]["probes"][verdict]

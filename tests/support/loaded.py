@@ -8,6 +8,7 @@ class LoadedServer:
     """PostgreSQL or MariaDB with clients that remember what was acknowledged."""
 
     def __init__(self, engine):
+        self.kind = type(engine).__name__
         self.engine, self.acked, self.load, self.generation = engine, set(), None, 0
 
     def begin(self):
@@ -39,7 +40,7 @@ class LoadedServer:
 
 class LoadedSQLite:
     def __init__(self, engine):
-        self.engine, self.generation = engine, 0
+        self.kind, self.engine, self.generation = "SQLite", engine, 0
 
     @property
     def acked(self):

@@ -4,6 +4,7 @@
 import time
 
 from causes import CONFIRMATIONS, DENIED, DENY_AFTER, LOCKED, NOTHING, READ_ONLY_AFTER, UNREACHABLE, Watch
+from conftest import wait_for
 from guard_kit import MARKER, holds
 from loaded import create
 from users import ALL_WORKS, READ_ONLY, Users, refused
@@ -15,30 +16,61 @@ def probes(v):
     return v.control("status")["key_access"]["probes"]
 
 
+# The states on the way down, with the reason of each.
+DOWN = {
+    NOTHING: [],
+    DENIED: ["draining denied", "inaccessible denied"],
+    LOCKED: ["draining locked", "inaccessible locked"],
+    UNREACHABLE: ["draining outage", "read-only outage", "draining outage", "inaccessible outage"],
+}
+
+
 class Passage:
     """`scene` is mounted, `engine` under load, `users` at work; each step says what must be seen."""
 
     def __init__(self, scene, cause, engine, users):
         self.scene, self.cause, self.engine, self.users = scene, cause, engine, users
-        self.row = {"cause": cause.name, "gets": None}
-        self.noticed_by = {DENIED: "denied", UNREACHABLE: "unreachable"}.get(cause.verdict)
+        self.row = {"cause": cause.name, "engine": engine.kind, "gets": None}
+        self.seen_as = cause.seen_as or {DENIED: "denied", UNREACHABLE: "unreachable"}.get(cause.verdict)
 
     def lose(self):
-        v, base, watch = self.scene.v, probes(self.scene.v), Watch(self.scene.v)
-        began = time.monotonic()
+        v, base, mark = self.scene.v, probes(self.scene.v), self.scene.v.events()[-1]["seq"]
+        watch = Watch(v)
         try:
             self.cause.lose(self.scene)
             {NOTHING: self._stays, DENIED: self._denied, LOCKED: self._locked,
              UNREACHABLE: self._unreachable}[self.cause.verdict](v)
         finally:
             watch.stop()
+        self._told(mark)
         if self.cause.verdict == DENIED:
             watch.assert_counted(base, "denied", ("online",), 1 + CONFIRMATIONS, 2 + CONFIRMATIONS)
-        self.row["noticed"] = self.noticed_by and watch.first(
-            lambda state, seen, *_: seen[self.noticed_by] > base[self.noticed_by])
+        self.row["noticed"] = self.seen_as and watch.first(
+            lambda state, seen, *_: seen[self.seen_as] > base[self.seen_as])
         self.row["down"] = watch.first(lambda state, *_: state in ("read-only", "inaccessible"))
         self.row["purged"] = watch.first(lambda state, seen, pid, purged: purged)
-        self.row["took"] = time.monotonic() - began
+
+    def _told(self, mark):
+        """The log tells of each state; and, alone, of the three answers that made a denial count."""
+        expected = DOWN[self.cause.verdict][-2 if self.cause.at_once else 0:]
+
+        def since():
+            return [e for e in self.scene.v.events() if e["seq"] > mark]
+
+        def states():
+            return [f"{e['state']} {','.join(e['reasons'])}" for e in since() if e["event"] == "state"]
+
+        wait_for(lambda: len(states()) >= len(expected), lambda: f"events: {states()}")
+        assert states() == expected
+        if not self.seen_as:
+            return
+        first = next(i for i, e in enumerate(since()) if e["event"] == "state")
+        before = since()[:first]
+        failed = [e["class"] for e in before if e["event"] == "probe_failed"]
+        assert failed and failed[-1] == self.seen_as, failed
+        denied = [e for e in before if e.get("by") == "probe" and e["class"] == "denied"]
+        if self.cause.verdict == DENIED:
+            assert len(denied) == 1 + CONFIRMATIONS, denied
 
     def _stays(self, v):
         v.answers("granted")
@@ -54,7 +86,6 @@ class Passage:
 
     def _denied(self, v):
         self._gone(v, "denied", "EKEYREVOKED")
-        assert v.status()["key_access"]["last_answer"]["class"] == "denied"
         assert v.status()["key_access"]["next_step"]
 
     def _locked(self, v):
@@ -62,9 +93,9 @@ class Passage:
 
     def _unreachable(self, v):
         if not self.cause.at_once:
-            v.answers("unreachable")
-            status = v.status()
-            assert status["state"] == "online" and status["key_access"]["trouble"], status
+            v.answers(self.seen_as)
+            wait_for(lambda: v.status()["key_access"]["trouble"], "the alarm")
+            assert v.now() == "online"
             self.scene.world.pass_time(READ_ONLY_AFTER)
             v.reach("read-only", "outage")
             self._get(READ_ONLY)
@@ -118,10 +149,10 @@ def table():
         return f"{value:8.1f}" if isinstance(value, float) else f"{value or '-':>8}"
 
     keys = ("noticed", "down", "purged", "up")
-    yield f"{'cause':40}" + "".join(f"{k:>8}" for k in keys) + "  reader, writer, mapping, rm"
+    yield f"{'cause':40}{'engine':12}" + "".join(f"{k:>8}" for k in keys) + "  reader, writer, mapping, rm"
     for row in MEASURED:
         gets = ", ".join(error or "ok" for error in row["gets"].values())
-        yield f"{row['cause']:40}" + "".join(cell(row.get(k)) for k in keys) + "  " + gets
+        yield f"{row['cause']:40}{row['engine']:12}" + "".join(cell(row.get(k)) for k in keys) + "  " + gets
 
 
 def through(scene, directory, cause, kind):
