@@ -35,7 +35,25 @@ int audit_line_link(const char *line, size_t len, struct audit_link *ret_link) W
 /* Details as `members` of an item; takes them over. Never longer than AUDIT_DETAILS_MAX. */
 char *audit_members(json_t *details) WARN_UNUSED;
 
-/* --- log.c: the files --- */
+/* --- head.c: where the chain ends, kept apart from it --- */
+
+#define AUDIT_NAME_MAX 64 /* of our files: a volume's name and what is added */
+
+struct audit_head {
+	struct audit_link last;
+	uint64_t first; /* seq with which the oldest file that is kept starts, at the latest */
+};
+
+/* -ENOENT: there is none; -EBADMSG: it is damaged. */
+int audit_head_read(const struct sysio *sys, int state_dirfd, const char *volume,
+		    struct audit_head *ret_head) WARN_UNUSED;
+int audit_head_write(const struct sysio *sys, int state_dirfd, const char *volume,
+		     const struct audit_head *head) WARN_UNUSED;
+
+/* --- log.c, rotate.c: the files --- */
+
+/* Of the log's file (0) or of a rotated one. */
+void audit_log_name(const char *volume, unsigned n, char name[static AUDIT_NAME_MAX]);
 
 struct audit_log {
 	const struct sysio *sys;
@@ -45,7 +63,7 @@ struct audit_log {
 };
 
 #define AUDIT_BATCH 32 /* events written at once */
-#define AUDIT_NOTES 3  /* what the log has to say of itself before them */
+#define AUDIT_NOTES 2  /* what the log has to say of itself before them */
 
 struct audit_batch {
 	struct audit_item notes[AUDIT_NOTES];
@@ -65,6 +83,9 @@ struct audit_batch {
  */
 int audit_log_append(const struct audit_log *log, struct audit_batch *batch,
 		     struct errmsg *reterr) WARN_UNUSED;
+/* Make room for a new file; what is gone then is told to the head first. */
+int audit_log_rotate(const struct audit_log *log, int event_dirfd, int state_dirfd,
+		     struct audit_head *head) WARN_UNUSED;
 void audit_batch_release(struct audit_batch *batch);
 
 /* -EINVAL with EXIT_CODE_CONFIG: event_dir is on a FUSE mount. What cannot be told is 0. */

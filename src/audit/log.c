@@ -4,6 +4,7 @@
  * each time: directories come and go, and another process may have written.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/magic.h>
 #include <stdarg.h>
 #include <string.h>
@@ -20,8 +21,10 @@ struct append {
 	struct audit_batch *batch;
 	int event_dirfd, state_dirfd, lock_fd, fd;
 	uint64_t size;		/* of the file */
-	uint64_t torn;		/* bytes after its last newline */
-	struct audit_link tail; /* its last line; seq 0: none */
+	uint64_t torn;		/* bytes after its last line that is one */
+	bool unended;		/* the last of them is no newline */
+	struct audit_link tail; /* that line, or the last of the file before; seq 0: none */
+	struct audit_head head;
 };
 
 uint64_t audit_now_ms(void)
@@ -76,7 +79,7 @@ int audit_log_check_dir(const struct audit_log *log, struct errmsg *reterr)
 static int take_lock(struct append *a, struct errmsg *reterr)
 {
 	const struct audit_log *log = a->log;
-	char name[64];
+	char name[AUDIT_NAME_MAX];
 
 	a->state_dirfd = open_dir(log->sys, log->state_dir, 0700);
 	if (a->state_dirfd < 0)
@@ -92,20 +95,24 @@ static int take_lock(struct append *a, struct errmsg *reterr)
 	return 0;
 }
 
-static int open_log(struct append *a, struct errmsg *reterr)
+static int open_dirs(struct append *a, struct errmsg *reterr)
 {
 	const struct audit_log *log = a->log;
-	char name[64];
-	struct stat st;
-	int r;
 
 	a->event_dirfd = open_dir(log->sys, log->event_dir, 0750);
 	if (a->event_dirfd < 0)
 		return failed(reterr, a->event_dirfd, "open", log->event_dir);
-	r = refuse_fuse(log, a->event_dirfd, reterr);
-	if (r < 0)
-		return r;
-	(void)snprintf(name, sizeof(name), "%s.jsonl", log->volume);
+	return refuse_fuse(log, a->event_dirfd, reterr);
+}
+
+static int open_log(struct append *a, struct errmsg *reterr)
+{
+	const struct audit_log *log = a->log;
+	char name[AUDIT_NAME_MAX];
+	struct stat st;
+	int r;
+
+	audit_log_name(log->volume, 0, name);
 	a->fd = log->sys->openat(a->event_dirfd, name,
 				 O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK, 0640);
 	r = a->fd < 0 ? a->fd : log->sys->fstatat(a->fd, "", &st, AT_EMPTY_PATH);
@@ -117,27 +124,65 @@ static int open_log(struct append *a, struct errmsg *reterr)
 	return 0;
 }
 
-/* The last whole line of a file, and what follows it. */
-static int find_tail(struct append *a, struct errmsg *reterr)
+/* The last line in a file of `size` bytes that is one: where it ends, 0 when there is none. */
+static int find_last(struct append *a, int fd, uint64_t size, uint64_t *ret_end)
 {
 	CLEANUP_FREE char *buf = malloc(TAIL_MAX);
-	size_t want = a->size < TAIL_MAX ? (size_t)a->size : TAIL_MAX;
+	size_t want = size < TAIL_MAX ? (size_t)size : TAIL_MAX;
 	const char *end, *start;
 	ssize_t n;
 
 	if (!buf)
-		return failed(reterr, -ENOMEM, "read the log in", a->log->event_dir);
-	n = sysio_pread_full(a->log->sys, a->fd, buf, want, a->size - want);
+		return -ENOMEM;
+	n = sysio_pread_full(a->log->sys, fd, buf, want, size - want);
 	if (n < 0)
-		return failed(reterr, (int)n, "read the log in", a->log->event_dir);
-	end = memrchr(buf, '\n', (size_t)n);
-	a->torn = end ? (uint64_t)(buf + n - end - 1) : (uint64_t)n;
-	if (!end)
-		return 0;
-	start = memrchr(buf, '\n', (size_t)(end - buf));
-	start = start ? start + 1 : buf;
-	IGNORE_RESULT(audit_line_link(start, (size_t)(end - start), &a->tail),
-		      "then the chain goes on from what else is known");
+		return (int)n;
+	*ret_end = 0;
+	a->unended = n > 0 && buf[n - 1] != '\n';
+	for (end = memrchr(buf, '\n', (size_t)n); end; end = start ? start - 1 : NULL) {
+		start = memrchr(buf, '\n', (size_t)(end - buf));
+		start = start ? start + 1 : NULL;
+		if (audit_line_link(start ? start : buf, (size_t)(end - (start ? start : buf)),
+				    &a->tail) == 0) {
+			*ret_end = size - want + (uint64_t)(end - buf) + 1;
+			break;
+		}
+	}
+	return 0;
+}
+
+/* The same of the file before; when there is none, there is no line. */
+static int find_last_before(struct append *a)
+{
+	const struct sysio *sys = a->log->sys;
+	char name[AUDIT_NAME_MAX];
+	struct stat st;
+	uint64_t end;
+	int fd, r;
+
+	audit_log_name(a->log->volume, 1, name);
+	fd = sys->openat(a->event_dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	r = sys->fstatat(fd, "", &st, AT_EMPTY_PATH);
+	if (r == 0)
+		r = find_last(a, fd, (uint64_t)st.st_size, &end);
+	IGNORE_RESULT(sys->close(fd), "only read");
+	return r;
+}
+
+static int find_tail(struct append *a, struct errmsg *reterr)
+{
+	uint64_t end = 0;
+	int r = find_last(a, a->fd, a->size, &end);
+	bool unended = a->unended;
+
+	if (r == 0 && end == 0)
+		r = find_last_before(a);
+	if (r < 0)
+		return failed(reterr, r, "read the log in", a->log->event_dir);
+	a->torn = a->size - end;
+	a->unended = unended;
 	return 0;
 }
 
@@ -171,11 +216,42 @@ static int print_item(struct append *a, struct audit_item *item, struct audit_li
 	return 0;
 }
 
+/*
+ * Where the chain goes on. A log that ends before its head was cut: the gap
+ * stays in the chain for whoever verifies it. One that ends after it is what a
+ * crash between the two leaves.
+ */
+static int find_link(struct append *a, struct errmsg *reterr)
+{
+	struct audit_batch *b = a->batch;
+	int r = audit_head_read(a->log->sys, a->state_dirfd, a->log->volume, &a->head);
+	const struct audit_link *last = &a->head.last;
+	bool cut = a->tail.seq < last->seq ||
+		   (a->tail.seq == last->seq && memcmp(&a->tail, last, sizeof(*last)) != 0);
+
+	b->head = a->tail;
+	b->nnotes = 0;
+	if (r == -ENOENT || r == -EBADMSG) {
+		if (a->tail.seq > 0 || r == -EBADMSG)
+			note(b, "log_head_lost", "%s", "");
+		a->head = (struct audit_head){ .first = a->tail.seq + 1 };
+		r = audit_head_write(a->log->sys, a->state_dirfd, a->log->volume, &a->head);
+	} else if (r == 0 && cut) {
+		b->head = *last;
+		note(b, "log_cut", ",\"found\":%" PRIu64 ",\"expected\":%" PRIu64, a->tail.seq,
+		     last->seq);
+	}
+	if (r < 0)
+		return failed(reterr, r, "keep the head of the log in", a->log->state_dir);
+	if (a->torn > 0 && !cut)
+		note(b, "log_torn", ",\"bytes\":%" PRIu64, a->torn);
+	return 0;
+}
+
 /* All lines of the batch, after the newline that a torn one lacks. */
 static int print_batch(struct append *a, struct errmsg *reterr)
 {
 	struct audit_batch *b = a->batch;
-	struct audit_link link = a->tail;
 	int r = 0;
 
 	free(b->text);
@@ -183,16 +259,28 @@ static int print_batch(struct append *a, struct errmsg *reterr)
 	b->len = 0;
 	if (!b->text)
 		return failed(reterr, -ENOMEM, "write the log in", a->log->event_dir);
-	if (a->torn > 0)
-		b->text[b->len++] = '\n';
+	b->text[b->len++] = '\n';
 	for (size_t i = 0; r == 0 && i < b->nnotes; i++)
-		r = print_item(a, &b->notes[i], &link);
+		r = print_item(a, &b->notes[i], &b->head);
 	for (size_t i = 0; r == 0 && i < b->nitems; i++)
-		r = print_item(a, &b->items[i], &link);
+		r = print_item(a, &b->items[i], &b->head);
+	return r < 0 ? failed(reterr, r, "write the log in", a->log->event_dir) : 0;
+}
+
+/* A file that would become too long makes room. A torn line stays where it is. */
+static int rotate(struct append *a, struct errmsg *reterr)
+{
+	const struct audit_log *log = a->log;
+	int r;
+
+	if (a->size == 0 || a->size + a->batch->len <= log->max_size)
+		return 0;
+	r = audit_log_rotate(log, a->event_dirfd, a->state_dirfd, &a->head);
 	if (r < 0)
-		return failed(reterr, r, "write the log in", a->log->event_dir);
-	b->head = link;
-	return 0;
+		return failed(reterr, r, "rotate the log in", log->event_dir);
+	IGNORE_RESULT(log->sys->close(TAKE_FD(a->fd)), "what was written is synced");
+	a->unended = false;
+	return open_log(a, reterr);
 }
 
 /* All of it and durable, or as it was before. */
@@ -200,11 +288,13 @@ static int write_text(struct append *a, struct errmsg *reterr)
 {
 	const struct sysio *sys = a->log->sys;
 	struct audit_batch *b = a->batch;
+	size_t skip = a->unended ? 0 : 1;
 	int r;
 
-	if (b->len == 0)
+	if (b->len == 1)
 		return 0;
-	r = sysio_pwrite_all(sys, a->fd, b->text, b->len, a->size); /* O_APPEND: at the end */
+	/* O_APPEND: at the end, wherever that is. */
+	r = sysio_pwrite_all(sys, a->fd, b->text + skip, b->len - skip, a->size);
 	if (r == 0)
 		r = sys->fdatasync(a->fd);
 	if (r == 0 && a->size == 0)
@@ -217,22 +307,28 @@ static int write_text(struct append *a, struct errmsg *reterr)
 	return 0;
 }
 
+static int write_head(struct append *a, struct errmsg *reterr)
+{
+	int r;
+
+	if (memcmp(&a->head.last, &a->batch->head, sizeof(a->head.last)) == 0)
+		return 0;
+	a->head.last = a->batch->head;
+	r = audit_head_write(a->log->sys, a->state_dirfd, a->log->volume, &a->head);
+	return r < 0 ? failed(reterr, r, "keep the head of the log in", a->log->state_dir) : 0;
+}
+
 static int append(struct append *a, struct errmsg *reterr)
 {
-	struct audit_batch *b = a->batch;
-	int r = take_lock(a, reterr);
+	static int (*const steps[])(struct append * a, struct errmsg * reterr) = {
+		take_lock,   open_dirs, open_log,   find_tail,	find_link,
+		print_batch, rotate,	write_text, write_head,
+	};
+	int r = 0;
 
-	if (r == 0)
-		r = open_log(a, reterr);
-	if (r == 0)
-		r = find_tail(a, reterr);
-	if (r < 0)
-		return r;
-	b->nnotes = 0;
-	if (a->torn > 0)
-		note(b, "log_torn", ",\"bytes\":%llu", (unsigned long long)a->torn);
-	r = print_batch(a, reterr);
-	return r < 0 ? r : write_text(a, reterr);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(steps); i++)
+		r = steps[i](a, reterr);
+	return r;
 }
 
 int audit_log_append(const struct audit_log *log, struct audit_batch *batch, struct errmsg *reterr)

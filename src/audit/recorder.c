@@ -263,6 +263,20 @@ static bool has_more(struct audit *a)
 	return a->queue.n > 0 && !a->failing;
 }
 
+/* What waits, the drops and the last anchor; one more try when it does not work. */
+static void finish(struct audit *a)
+{
+	if (is_failing(a))
+		work(a);
+	record_own(a);
+	while (has_more(a))
+		write_batch(a);
+	if (is_failing(a))
+		work(a);
+	while (has_more(a))
+		write_batch(a);
+}
+
 void *audit_recorder(void *arg)
 {
 	struct audit *a = arg;
@@ -270,9 +284,7 @@ void *audit_recorder(void *arg)
 
 	while (wait_for_work(a))
 		work(a);
-	work(a); /* tries once more also when it was failing */
-	while (has_more(a))
-		write_batch(a);
+	finish(a);
 	{
 		LOCK_SCOPE(&a->lock);
 		abandoned = a->abandoned;

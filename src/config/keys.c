@@ -128,7 +128,7 @@ static const struct config_key keys[] = {
 	{ "event_log_size", KEY_IN_SERVER, &value_size, offsetof(struct config, event_log_size),
 	  "64K to 1G", 64 * KIB, KIB *KIB *KIB, NULL },
 	{ "event_log_keep", KEY_IN_SERVER, &value_count, offsetof(struct config, event_log_keep),
-	  "1 to 1000", 1, 1000, NULL },
+	  "1 to 100", 1, 100, NULL },
 	PLAIN("require_purge_protection", KEY_IN_POLICY, &value_bool,
 	      offsetof(struct config, policy.require_purge_protection), "yes or no"),
 	PLAIN("require_key_backup", KEY_IN_POLICY, &value_bool,
