@@ -17,7 +17,6 @@ from fake_https import FakeServer, Reply
 from vault_client import expect
 from vault_server import b64
 
-SHORT = 3000
 WRONG = str(uuid.uuid4())
 
 
@@ -38,7 +37,7 @@ def by_secret(client, vault, identity, **more):
 
 
 def granted(client, **env):
-    get, unwrap, versions = client.calls("get,unwrap,versions", 30_000, **env)
+    get, unwrap, versions = client.calls("get,unwrap,versions", **env)
     expect(get, "granted")
     expect(unwrap, "granted")
     assert unwrap["round_trip"] and get["kid"] == unwrap["kid"]
@@ -62,7 +61,7 @@ def test_secret_in_the_environment(client, vault):
     assert json.loads(process.stdout.readline())["verdict"] == "granted"
     process.stdout.readline()
     environ = Path(f"/proc/{process.pid}/environ").read_bytes()
-    process.communicate("\n", timeout=60)
+    process.communicate("\n", timeout=300)
     assert app.client_id.encode() in environ  # it is this process's, and readable
     assert app.secret.encode() not in environ
 
@@ -70,25 +69,25 @@ def test_secret_in_the_environment(client, vault):
 def test_a_wrong_secret_is_denied(client, vault):
     app = vault.identity()
     app.secret = "x" * 40
-    expect(by_secret(client, vault, app).call("get", SHORT), "denied", "secret is not valid")
+    expect(by_secret(client, vault, app).call("get"), "denied", "secret is not valid")
 
 
 def test_an_unknown_client_is_denied(client, vault):
     app = vault.identity()
     app.client_id = WRONG
-    expect(by_secret(client, vault, app).call("get", SHORT), "denied", "not in the tenant")
+    expect(by_secret(client, vault, app).call("get"), "denied", "not in the tenant")
 
 
 def test_a_removed_identity_is_denied(client, vault):
     app = vault.identity()
     granted(by_secret(client, vault, app))
     vault.command("identity", "remove", "app")
-    expect(client.call("get", SHORT), "denied", "not in the tenant")
+    expect(client.call("get"), "denied", "not in the tenant")
 
 
 def test_an_unknown_tenant_is_denied(client, vault):
     by_secret(client, vault, vault.identity(), tenant_id=WRONG)
-    expect(client.call("get", SHORT), "denied", "tenant does not exist")
+    expect(client.call("get"), "denied", "tenant does not exist")
 
 
 def test_an_expired_secret_is_an_outage_with_an_alarm(client, vault):
@@ -97,9 +96,9 @@ def test_an_expired_secret_is_an_outage_with_an_alarm(client, vault):
     client.configure(f"{vault.url}/keys/tde", **settings(
         vault, made["client_id"], identity="client-secret",
         client_secret_file=client.secret_file("secret", made["client_secret"])))
-    expect(client.call("get", SHORT), "granted")
+    expect(client.call("get"), "granted")
     vault.fault("add", "clock", 2 * 86400)
-    expect(client.call("get", SHORT), "unreachable", "has expired", alarm=True)
+    expect(client.call("get"), "unreachable", "has expired", alarm=True)
 
 
 @pytest.mark.parametrize("spoil", ["mode", "missing", "directory", "empty"])
@@ -114,22 +113,22 @@ def test_an_unsafe_secret_file_is_not_read(client, vault, spoil):
         path.mkdir()
     if spoil == "empty":
         path.touch(0o600)
-    expect(client.call("get", SHORT), "unreachable", str(path), alarm=True)
+    expect(client.call("get"), "unreachable", str(path), alarm=True)
 
 
 def test_permissions_are_granted_one_by_one(client, vault):
     by_secret(client, vault, vault.identity(grant="get"))
-    get, wrap = client.calls("get,wrap", SHORT)
+    get, wrap = client.calls("get,wrap")
     expect(get, "granted")
     expect(wrap, "denied")
     assert wrap["code"] == "Forbidden" and wrap["inner_code"] and wrap["request_id"]
     vault.command("grant", "app", "tde", "wrapKey")
-    expect(client.call("unwrap", SHORT), "denied", "unwrapkey")
+    expect(client.call("unwrap"), "denied", "unwrapkey")
     vault.command("grant", "app", "tde", "unwrapKey")
-    expect(client.call("unwrap", SHORT), "granted")
+    expect(client.call("unwrap"), "granted")
     vault.command("revoke", "app", "tde", "all")
     vault.command("revoke", "app", "*", "all")
-    expect(client.call("get", SHORT), "denied")
+    expect(client.call("get"), "denied")
 
 
 # Certificates.
@@ -154,7 +153,7 @@ def test_certificate(client, vault, directory):
     other, _ = certificate(directory, "other")
     client.configure(f"{vault.url}/keys/tde", **settings(
         vault, made["client_id"], identity="certificate", client_certificate_file=other))
-    answer = client.call("get", SHORT)
+    answer = client.call("get")
     expect(answer, "unreachable", alarm=True)
     assert "certificate" in answer["next"]
 
@@ -165,7 +164,7 @@ def test_a_file_without_a_key_is_no_certificate(client, vault, directory):
     public.chmod(0o600)
     client.configure(f"{vault.url}/keys/tde", **settings(
         vault, made["client_id"], identity="certificate", client_certificate_file=public))
-    expect(client.call("get", SHORT), "unreachable", "cannot sign with it", alarm=True)
+    expect(client.call("get"), "unreachable", "cannot sign with it", alarm=True)
 
 
 # Workload identity.
@@ -206,7 +205,7 @@ def test_workload(client, make_vault, directory):
     client.configure(f"{vault.url}/keys/tde", **settings(
         vault, made["client_id"], identity="workload", federated_token_file=token_file))
     granted(client)
-    process = client.start("get,pause,get,pause,get", SHORT)
+    process = client.start("get,pause,get,pause,get")
     assert json.loads(process.stdout.readline())["verdict"] == "granted"
     process.stdout.readline()
     token_file.write_text(issuer.token(sub="system:serviceaccount:ns:other"))
@@ -215,10 +214,10 @@ def test_workload(client, make_vault, directory):
     expect(json.loads(process.stdout.readline()), "unreachable", alarm=True)
     process.stdout.readline()
     token_file.write_text(issuer.token())
-    out, _ = process.communicate("\n", timeout=60)
+    out, _ = process.communicate("\n", timeout=300)
     expect(json.loads(out), "granted")
     token_file.write_text(issuer.token(lifetime=-600))
-    expect(client.call("get", SHORT), "unreachable", "expired", alarm=True)
+    expect(client.call("get"), "unreachable", "expired", alarm=True)
 
 
 # Identities of the machine.
@@ -228,11 +227,11 @@ def test_imds(client, make_vault):
                        "--resource", "https://127.0.0.1")
     client.configure(f"{vault.url}/keys/tde", ca_file=vault.data / "ca.pem", identity="managed")
     env = {"AZURE_POD_IDENTITY_AUTHORITY_HOST": f"http://{vault.imds}"}
-    expect(client.call("get", SHORT, **env), "denied", "no such identity")
+    expect(client.call("get", **env), "denied", "no such identity")
     vault.identity()
     granted(client, **env)
     env["AZURE_CLIENT_ID"] = WRONG
-    expect(client.call("get", SHORT, **env), "denied", "no such identity")
+    expect(client.call("get", **env), "denied", "no such identity")
 
 
 def test_imds_that_starts_is_waited_for(cloud):
@@ -240,7 +239,7 @@ def test_imds_that_starts_is_waited_for(cloud):
     imds = FakeServer(lambda r: replies.pop() if replies else Reply(
         200, {"access_token": "eyJ-imds", "expires_on": str(int(time.time()) + 3600)}))
     cloud.configure(identity="managed", client_id=None, client_secret_file=None)
-    answer = cloud.call("get", 30_000,
+    answer = cloud.call("get",
                         AZURE_POD_IDENTITY_AUTHORITY_HOST=f"http://127.0.0.1:{imds.port}")
     expect(answer, "granted")
     assert len(imds.requests) == 4
@@ -251,7 +250,7 @@ def test_nothing_answers_for_imds(cloud):
     with socket.create_server(("127.0.0.1", 0)) as s:
         port = s.getsockname()[1]
     cloud.configure(identity="managed", client_id=None, client_secret_file=None)
-    expect(cloud.call("get", SHORT, AZURE_POD_IDENTITY_AUTHORITY_HOST=f"http://127.0.0.1:{port}"),
+    expect(cloud.call("get", AZURE_POD_IDENTITY_AUTHORITY_HOST=f"http://127.0.0.1:{port}"),
            "unreachable", "IMDS", "no connection")
 
 
@@ -266,16 +265,16 @@ def test_app_service(cloud):
     cloud.configure(identity="managed", client_id="cid", client_secret_file=None)
     env = {"IDENTITY_ENDPOINT": f"http://127.0.0.1:{server.port}/msi/token",
            "IDENTITY_HEADER": "h3ader-secret"}
-    process = cloud.start("get,pause", SHORT, **env)
+    process = cloud.start("get,pause", **env)
     expect(json.loads(process.stdout.readline()), "granted")
     process.stdout.readline()
     assert b"h3ader-secret" not in Path(f"/proc/{process.pid}/environ").read_bytes()
-    process.communicate("\n", timeout=60)
+    process.communicate("\n", timeout=300)
     (request,) = server.requests
     assert request.path == ("/msi/token?api-version=2019-08-01"
                             "&resource=https%3A%2F%2Fvault.azure.net&client_id=cid")
     assert cloud.vault_requests()[-1].token == "Bearer eyJ-app"
-    expect(cloud.call("get", SHORT, **{**env, "IDENTITY_HEADER": "a\r\nX-Evil: 1"}), "unreachable")
+    expect(cloud.call("get", **{**env, "IDENTITY_HEADER": "a\r\nX-Evil: 1"}), "unreachable")
     assert not [r for r in server.requests if r.headers["X-Evil"]]
     server.close()
 
@@ -305,7 +304,7 @@ def arc(cloud, realm, key="k3y-of-arc"):
     server = FakeServer(endpoint)
     cloud.configure(identity="managed", client_id=None, client_secret_file=None)
     url = f"http://127.0.0.1:{server.port}/metadata/identity/oauth2/token"
-    answer = cloud.call("get", SHORT, IDENTITY_ENDPOINT=url, IMDS_ENDPOINT="http://127.0.0.1:1")
+    answer = cloud.call("get", IDENTITY_ENDPOINT=url, IMDS_ENDPOINT="http://127.0.0.1:1")
     server.close()
     return answer, server.requests
 
@@ -345,7 +344,7 @@ def test_a_large_arc_key_is_not_sent(cloud, arc_tokens):
 def test_a_token_that_expires_is_renewed(client, make_vault):
     vault = make_vault("--token-lifetime", "8")
     by_secret(client, vault, vault.identity())
-    process = client.start("get,pause,get,pause,unwrap", 30_000)
+    process = client.start("get,pause,get,pause,unwrap")
     assert json.loads(process.stdout.readline())["verdict"] == "granted"
     for _ in range(2):
         process.stdout.readline()
@@ -355,14 +354,14 @@ def test_a_token_that_expires_is_renewed(client, make_vault):
         process.stdin.flush()
         answer = json.loads(process.stdout.readline())
         expect(answer, "granted")
-        assert answer["elapsed_ms"] < 5000
-    process.communicate(timeout=60)
+        assert answer["waited_ms"] == 0
+    process.communicate(timeout=300)
 
 
 def test_a_vault_that_is_restarted(client, make_vault):
     vault = make_vault()
     by_secret(client, vault, vault.identity())
-    process = client.start("get,pause,get,pause,get", 4000)
+    process = client.start("get,pause,get,pause,get")
     assert json.loads(process.stdout.readline())["verdict"] == "granted"
     process.stdout.readline()
     vault.stop()
@@ -371,7 +370,7 @@ def test_a_vault_that_is_restarted(client, make_vault):
     expect(json.loads(process.stdout.readline()), "unreachable", "no connection")
     process.stdout.readline()
     vault.start(listen=vault.address)
-    out, _ = process.communicate("\n", timeout=60)
+    out, _ = process.communicate("\n", timeout=300)
     expect(json.loads(out), "granted")
 
 
@@ -379,9 +378,9 @@ def test_a_vault_that_forgets_its_tokens(client, make_vault):
     """A token that is refused is replaced once, and the call goes on."""
     vault = make_vault()
     by_secret(client, vault, vault.identity())
-    process = client.start("get,pause,get", 10_000)
+    process = client.start("get,pause,get")
     assert json.loads(process.stdout.readline())["verdict"] == "granted"
     process.stdout.readline()
     vault.fault("add", "clock", 2 * 3600)  # its tokens have expired, as far as it knows
-    out, _ = process.communicate("\n", timeout=60)
+    out, _ = process.communicate("\n", timeout=300)
     expect(json.loads(out), "granted")

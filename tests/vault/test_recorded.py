@@ -19,7 +19,6 @@ RECORDED = Path(os.environ.get("TDEFS_RECORDED", ROOT.parent / "shared/reference
 
 pytestmark = pytest.mark.skipif(not RECORDED.is_dir(), reason=f"no recorded exchanges in {RECORDED}")
 
-SHORT = 2500
 
 # What each answer is to the operation that gets it: verdict, and what the client read of it.
 NOT_RSA = ("get", "broken", {"error": "not an RSA key"})
@@ -160,7 +159,7 @@ def test_answers(cloud, name):
         return recording.reply()
 
     cloud.vault = vault
-    answer = cloud.call(operation, SHORT)
+    answer = cloud.call(operation)
     assert answer["verdict"] == verdict, answer
     assert answer["credential_alarm"] == facts.get("credential_alarm", False), answer
     for fact, value in facts.items():
@@ -190,7 +189,7 @@ def test_challenges(cloud, name):
     recording.headers["WWW-Authenticate"] = field
     cloud.challenge = lambda r: (recording.reply() if not r.token
                                  else Reply(200, bundle(host), VAULT_HEADERS))
-    answer = cloud.call("get", SHORT)
+    answer = cloud.call("get")
     assert answer["verdict"] == "granted", answer
     assert answer["kid"] == f"https://{host}/keys/tde/{VERSION}"
     (token,) = cloud.token_requests()
@@ -202,7 +201,7 @@ def test_challenges(cloud, name):
 def test_tokens(cloud, name):
     recording = Recording(name)
     cloud.authority = lambda r: recording.reply()
-    assert cloud.call("get", SHORT)["verdict"] == "granted"
+    assert cloud.call("get")["verdict"] == "granted"
     token = json.loads(recording.body)["access_token"]
     assert cloud.vault_requests()[-1].token == f"Bearer {token}"
 

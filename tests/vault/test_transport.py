@@ -15,8 +15,6 @@ from fake_cloud import (CONTOSO, ENTRA, NAMES, SECRET, TENANT, VAULT_HEADERS, VE
 from fake_https import Authority, FakeServer, Proxy, Reply
 from vault_client import expect
 
-SHORT = 2500  # room for one wait of a second, not for two
-
 
 def test_a_call_as_it_should_be(cloud):
     get, unwrap = cloud.calls("get,unwrap")
@@ -38,7 +36,7 @@ def test_a_call_as_it_should_be(cloud):
 
 def tls(cloud, context):
     cloud.server.context = context
-    return cloud.direct().call("get", SHORT)
+    return cloud.direct().call("get")
 
 
 def test_certificate_of_another_authority(cloud, directory):
@@ -69,19 +67,19 @@ def test_old_tls(cloud):
     lax.write_text("openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\n"
                    "MinProtocol = TLSv1\nCipherString = ALL:@SECLEVEL=0\n")
     cloud.server.context = context
-    expect(cloud.direct().call("get", SHORT, OPENSSL_CONF=str(lax)), "unreachable", "TLS failed")
+    expect(cloud.direct().call("get", OPENSSL_CONF=str(lax)), "unreachable", "TLS failed")
     assert not cloud.server.requests
 
 
 def test_ca_file_replaces_the_systems_roots(cloud):
-    answer = cloud.direct(ca_file=None).call("get", SHORT)
+    answer = cloud.direct(ca_file=None).call("get")
     expect(answer, "unreachable", "TLS failed")
 
 
 def test_a_ca_file_that_is_not_there_is_named_before_anything_is_asked(cloud):
     missing = cloud.directory / "none.pem"
-    process = cloud.direct(ca_file=missing).start("get", SHORT)
-    _, err = process.communicate(timeout=60)
+    process = cloud.direct(ca_file=missing).start("get")
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 2, err
     assert f"ca_file {missing}: cannot open: No such file or directory" in err
     assert not cloud.server.requests
@@ -96,15 +94,15 @@ def test_nobody_listens(cloud):
     with socket.create_server(("127.0.0.1", 0)) as s:
         port = s.getsockname()[1]
     cloud.direct().configure(f"https://localhost:{port}/keys/tde", identity="none")
-    expect(cloud.call("get", SHORT), "unreachable", "no connection")
+    expect(cloud.call("get"), "unreachable", "no connection")
 
 
 def test_no_such_host(cloud):
     cloud.direct().configure("https://nowhere.invalid/keys/tde", identity="none")
-    expect(cloud.call("get", SHORT), "unreachable", "host name is not known")
+    expect(cloud.call("get", RES_OPTIONS="timeout:1 attempts:1"), "unreachable", "host name is not known")
 
 
-def answering(cloud, reply, operation="get", timeout_ms=SHORT):
+def answering(cloud, reply, operation="get", timeout_ms=None):
     """The answer to an operation when the vault gives this one whenever it is asked."""
     cloud.challenge = reply if callable(reply) else lambda r: reply
     return cloud.direct().call(operation, timeout_ms)
@@ -130,7 +128,7 @@ def test_too_large(cloud):
 def test_slow_drip_ends_at_the_deadline(cloud):
     answer = answering(cloud, Reply(200, drip=True), timeout_ms=1500)
     expect(answer, "unreachable", "no answer in time")
-    assert 1400 <= answer["elapsed_ms"] < 10_000
+    assert answer["elapsed_ms"] >= 1400
 
 
 # Answers of others, and nonsense.
@@ -196,7 +194,7 @@ def test_nonsense_of_wrapping_is_broken(cloud, spoil):
 def test_denials_are_asked_once(cloud):
     for reply in (error(403, "Forbidden", "ForbiddenByPolicy"), error(404, "KeyNotFound")):
         cloud.server.requests.clear()
-        answer = answering(cloud, reply, timeout_ms=30_000)
+        answer = answering(cloud, reply)
         expect(answer, "denied")
         assert answer["code"] == reply.body["error"]["code"]
         assert answer["request_id"] == VAULT_HEADERS["x-ms-request-id"]
@@ -204,43 +202,42 @@ def test_denials_are_asked_once(cloud):
 
 
 def test_a_bad_request_is_asked_once(cloud):
-    expect(answering(cloud, error(400, "BadParameter"), timeout_ms=30_000), "broken")
+    expect(answering(cloud, error(400, "BadParameter")), "broken")
     assert len(cloud.server.requests) == 1
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_trouble_that_passes(cloud, status):
     replies = [error(status, "Trouble")]
-    answer = answering(cloud, lambda r: replies.pop() if replies else Cloud.key_vault(r),
-                       timeout_ms=30_000)
+    answer = answering(cloud, lambda r: replies.pop() if replies else Cloud.key_vault(r))
     expect(answer, "granted")
     assert len(cloud.server.requests) == 2
-    assert answer["elapsed_ms"] >= 800
+    assert 800 <= answer["waited_ms"] <= 1200
 
 
 def test_throttling_without_retry_after(cloud):
     answer = answering(cloud, error(429, "Throttled"))
     expect(answer, "unreachable", "429")
-    assert answer["retry_after_ms"] == 0 and len(cloud.server.requests) == 2
+    assert answer["retry_after_ms"] == 0 and len(cloud.server.requests) == 6
+    assert 31_000 * 4 // 5 <= answer["waited_ms"] <= 31_000 * 6 // 5  # 1, 2, 4, 8, 16 seconds
 
 
 def test_throttling_says_when(cloud):
-    answer = answering(cloud, error(429, "Throttled", **{"Retry-After": "120"}), timeout_ms=30_000)
+    answer = answering(cloud, error(429, "Throttled", **{"Retry-After": "120"}))
     expect(answer, "unreachable")
     assert answer["retry_after_ms"] == 120_000
     assert len(cloud.server.requests) == 1  # no sooner than it was told
-    assert answer["elapsed_ms"] < 10_000
+    assert answer["waited_ms"] == 0
     when = email.utils.formatdate(time.time() + 600, usegmt=True)
-    answer = answering(cloud, error(429, "Throttled", **{"Retry-After": when}), timeout_ms=30_000)
+    answer = answering(cloud, error(429, "Throttled", **{"Retry-After": when}))
     assert 500_000 < answer["retry_after_ms"] <= 600_000
 
 
 def test_retry_after_is_waited_for(cloud):
     replies = [error(429, "Throttled", **{"Retry-After": "3"})]
-    answer = answering(cloud, lambda r: replies.pop() if replies else Cloud.key_vault(r),
-                       timeout_ms=30_000)
+    answer = answering(cloud, lambda r: replies.pop() if replies else Cloud.key_vault(r))
     expect(answer, "granted")
-    assert answer["elapsed_ms"] >= 3000
+    assert answer["waited_ms"] == 3000
 
 
 def test_pages_share_one_deadline(cloud):
@@ -254,7 +251,7 @@ def test_pages_share_one_deadline(cloud):
 
     answer = answering(cloud, slow, "versions", timeout_ms=1500)
     assert answer["verdict"] != "granted"
-    assert answer["elapsed_ms"] < 6000, answer
+    assert len(cloud.server.requests) <= 5  # 1500 ms, by 400 ms each
 
 
 # Tokens, secrets and where they go.
@@ -266,26 +263,26 @@ def test_a_refused_token_is_replaced_once(cloud):
         return Cloud.key_vault(r)
 
     cloud.vault = vault
-    expect(cloud.call("get", 30_000), "granted")
+    expect(cloud.call("get"), "granted")
     assert cloud.tokens == 2
 
 
 def test_a_fresh_token_that_is_refused_is_an_alarm(cloud):
     cloud.vault = lambda r: error(401, "Unauthorized")
-    expect(cloud.call("get", 30_000), "unreachable", "401", alarm=True)
+    expect(cloud.call("get"), "unreachable", "401", alarm=True)
     assert cloud.tokens == 2
 
 
 def test_an_empty_401_after_a_fresh_token_is_an_alarm(cloud):
     cloud.vault = lambda r: Reply(401, b"OK", VAULT_HEADERS)
-    expect(cloud.call("get", 30_000), "unreachable", alarm=True)
+    expect(cloud.call("get"), "unreachable", alarm=True)
 
 
 def test_a_token_goes_only_below_its_resource(cloud):
     """A vault of no known cloud that asks for a token of Azure's vaults gets none."""
     cloud.configure("https://vault.example.net/keys/tde", tenant_id=TENANT)
     cloud.challenge = lambda r: Cloud.default_challenge(CONTOSO)
-    answer = cloud.call("get", SHORT)
+    answer = cloud.call("get")
     expect(answer, "unreachable", "another resource")
     assert not cloud.token_requests()
     assert not [r for r in cloud.server.requests if r.token]
@@ -293,7 +290,7 @@ def test_a_token_goes_only_below_its_resource(cloud):
 
 def test_a_vault_may_not_turn_to_another_resource(cloud):
     cloud.challenge = lambda r: Cloud.default_challenge("x.managedhsm.azure.net")
-    expect(cloud.call("get", SHORT), "unreachable", "another resource")
+    expect(cloud.call("get"), "unreachable", "another resource")
     assert not cloud.token_requests()
 
 
@@ -301,7 +298,7 @@ def test_a_secret_goes_only_to_a_known_authority(cloud):
     cloud.configure("https://vault.example.net/keys/tde")
     cloud.challenge = lambda r: Cloud.default_challenge("vault.example.net",
                                                         f"https://login.example.net/{TENANT}")
-    answer = cloud.call("get", SHORT)
+    answer = cloud.call("get")
     expect(answer, "unreachable", "neither Azure's nor configured")
     assert not cloud.token_requests()
     assert not [r for r in cloud.server.requests if SECRET[:8].encode() in r.body]
@@ -314,7 +311,7 @@ def test_a_configured_authority_is_kept(cloud):
         "vault.example.net", f"https://login.example.net/{TENANT}")
     cloud.server.answer = lambda r: cloud.authority(r) if r.host.startswith("login.") else (
         cloud.vault(r) if r.token else cloud.challenge(r))
-    expect(cloud.call("get", SHORT), "granted")
+    expect(cloud.call("get"), "granted")
     assert {r.host for r in cloud.token_requests()} == {"login.windows.net"}
 
 
@@ -328,7 +325,7 @@ def test_two_schemes_in_a_challenge(cloud):
         return reply
 
     cloud.challenge = challenge
-    expect(cloud.call("get", SHORT), "granted")
+    expect(cloud.call("get"), "granted")
 
 
 def test_a_slow_authority_does_not_stop_a_good_token(cloud):
@@ -341,22 +338,22 @@ def test_a_slow_authority_does_not_stop_a_good_token(cloud):
         return Reply(503)
 
     cloud.authority = authority
-    process = cloud.start("get,pause,get,get", 10_000)
+    process = cloud.start("get,pause,get,get")
     assert json.loads(process.stdout.readline())["verdict"] == "granted"
     process.stdout.readline()
     start = time.monotonic()
     wait_for(lambda: time.monotonic() > start + 1.2, "the token to be due")
-    out, err = process.communicate("\n", timeout=60)
+    out, _ = process.communicate("\n", timeout=300)
     second, third = (json.loads(line) for line in out.splitlines())
     expect(second, "granted")
     expect(third, "granted")
-    assert third["elapsed_ms"] < 4000  # and not at every call
+    assert len(cloud.token_requests()) == 2  # and not at every call
 
 
 # Proxies and connections.
 
 def test_https_proxy_is_used(cloud):
-    expect(cloud.call("get", SHORT), "granted")
+    expect(cloud.call("get"), "granted")
     assert set(cloud.proxy.targets) == {f"CONNECT {CONTOSO}:443 HTTP/1.1",
                                         f"CONNECT {ENTRA}:443 HTTP/1.1"}
 
@@ -366,7 +363,7 @@ def test_https_proxy_is_used(cloud):
 def test_a_proxy_that_refuses_is_an_outage(cloud, status):
     proxy = Proxy(cloud.server.port, f"HTTP/1.1 {status}\r\nx-ms-request-id: 1\r\n"
                   "Content-Type: application/json\r\nContent-Length: 0\r\n\r\n".encode())
-    expect(cloud.call("get", SHORT, HTTPS_PROXY=proxy.url), "unreachable")
+    expect(cloud.call("get", HTTPS_PROXY=proxy.url), "unreachable")
     proxy.close()
 
 
@@ -375,7 +372,7 @@ def test_a_proxys_headers_are_not_the_vaults(cloud):
                   b"Retry-After: 120\r\n\r\n")
     cloud.challenge = lambda r: Reply(403, {"error": {"code": "Forbidden", "message": "m"}})
     cloud.configure(identity="none")
-    answer = cloud.call("get", SHORT, HTTPS_PROXY=proxy.url)
+    answer = cloud.call("get", HTTPS_PROXY=proxy.url)
     expect(answer, "unreachable")  # without the vault's own header it is no denial
     assert answer["request_id"] == "" and answer["retry_after_ms"] == 0
     proxy.close()
@@ -385,7 +382,7 @@ def test_metadata_goes_through_no_proxy(cloud):
     imds = FakeServer(lambda r: Reply(200, {"access_token": "eyJ-imds", "expires_in": "3599",
                                             "token_type": "Bearer"}))
     cloud.configure(identity="managed", client_secret_file=None, client_id=None)
-    answer = cloud.call("get", SHORT, http_proxy=cloud.proxy.url, HTTP_PROXY=cloud.proxy.url,
+    answer = cloud.call("get", http_proxy=cloud.proxy.url, HTTP_PROXY=cloud.proxy.url,
                         ALL_PROXY=cloud.proxy.url,
                         AZURE_POD_IDENTITY_AUTHORITY_HOST=f"http://127.0.0.1:{imds.port}")
     expect(answer, "granted")
@@ -405,21 +402,21 @@ def test_connections_are_kept(cloud):
 
 
 def test_a_connection_that_was_closed_meanwhile(cloud):
-    process = cloud.start("get,pause,get", 10_000)
+    process = cloud.start("get,pause,get")
     assert json.loads(process.stdout.readline())["verdict"] == "granted"
     process.stdout.readline()
     cloud.server.drop_connections()
-    out, _ = process.communicate("\n", timeout=60)
+    out, _ = process.communicate("\n", timeout=300)
     answer = json.loads(out)
     expect(answer, "granted")
-    assert answer["elapsed_ms"] < 800  # no back-off for it
+    assert answer["waited_ms"] == 0
 
 
 def test_nothing_secret_on_a_command_line_or_in_output(cloud):
-    process = cloud.start("get,unwrap,pause", 10_000)
+    process = cloud.start("get,unwrap,pause")
     lines = [process.stdout.readline() for _ in range(3)]
     cmdline = Path(f"/proc/{process.pid}/cmdline").read_text(encoding="utf-8")
-    out, err = process.communicate("\n", timeout=60)
+    out, err = process.communicate("\n", timeout=300)
     for text in ("".join(lines), out, err, cmdline):
         assert SECRET not in text and "eyJ" not in text
 
@@ -435,7 +432,7 @@ def test_a_vault_gets_no_token_of_the_machine_for_others(cloud, resource):
     challenge = Reply(401, b"", {"WWW-Authenticate": f'Bearer authorization="{here}/{TENANT}", '
                                                      f'resource="{resource}"', **VAULT_HEADERS})
     cloud.server.answer = lambda r: cloud.vault(r) if r.token else challenge
-    answer = cloud.call("get", SHORT,
+    answer = cloud.call("get",
                         AZURE_POD_IDENTITY_AUTHORITY_HOST=f"http://127.0.0.1:{imds.port}")
     expect(answer, "unreachable", "another resource")
     assert not imds.requests and not [r for r in cloud.server.requests if r.token]
