@@ -13,6 +13,7 @@ import urllib.parse
 from pathlib import Path
 
 from conftest import BUILD, run, wait_for
+from ports import take_port
 
 API = "7.4"
 RESOURCE = "https://vault.azure.net"
@@ -100,11 +101,13 @@ class VaultServer:
     def arguments(self):
         return ["--data", str(self.data), "--master-key", str(self.master_key)]
 
-    def start(self, *more, listen="127.0.0.1:0"):
+    def start(self, *more, listen=None):
+        """On a port of its own, or where it was before (its `address`)."""
         output = self.directory / "server.out"
         with open(output, "wb") as out, open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [BUILD / "tdefs-vault", "serve", *self.arguments(), "--listen", listen,
+                [BUILD / "tdefs-vault", "serve", *self.arguments(), "--listen",
+                 listen or f"127.0.0.1:{take_port()}",
                  *self.options, *more], stdout=out, stderr=log,
                 env={**os.environ, **self.environment()})
 
@@ -121,7 +124,7 @@ class VaultServer:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(timeout=60)
+        code = self.process.wait(timeout=300)
         self.process = None
         assert code == 0, self.log.read_text()
 
@@ -166,7 +169,7 @@ class VaultServer:
     def context(self):
         return ssl.create_default_context(cafile=self.data / "ca.pem")
 
-    def connect(self, timeout=60):
+    def connect(self, timeout=120):
         host, port = self.address.rsplit(":", 1)
         return http.client.HTTPSConnection(host, int(port), context=self.context(), timeout=timeout)
 

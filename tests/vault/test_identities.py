@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each way to say who we are, against tdefs-vault and the endpoints of Azure's machines."""
 
+import fcntl
 import json
 import os
 import shutil
-import socket
+import tempfile
 import time
 import uuid
 from pathlib import Path
@@ -14,6 +15,7 @@ from conftest import run, wait_for
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from fake_https import FakeServer, Reply
+from ports import take_port
 from vault_client import expect
 from vault_server import b64
 
@@ -247,8 +249,7 @@ def test_imds_that_starts_is_waited_for(cloud):
 
 
 def test_nothing_answers_for_imds(cloud):
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        port = s.getsockname()[1]
+    port = take_port()
     cloud.configure(identity="managed", client_id=None, client_secret_file=None)
     expect(cloud.call("get", AZURE_POD_IDENTITY_AUTHORITY_HOST=f"http://127.0.0.1:{port}"),
            "unreachable", "IMDS", "no connection")
@@ -287,11 +288,13 @@ def arc_tokens():
     """The agent's directory, which is where it is; what the test made of it is taken away."""
     if Path("/opt/azcmagent/bin/himds").exists():
         pytest.skip("an Azure Arc agent is installed on this host")
-    made = [p for p in (TOKENS, *TOKENS.parents) if not p.exists()]
-    TOKENS.mkdir(parents=True, exist_ok=True)
-    yield TOKENS
-    for path in made:
-        shutil.rmtree(path) if path == TOKENS else os.rmdir(path)
+    with open(Path(tempfile.gettempdir()) / "tdefs-test-arc.lock", "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of all builds' tests, one at a time
+        made = [p for p in (TOKENS, *TOKENS.parents) if not p.exists()]
+        TOKENS.mkdir(parents=True, exist_ok=True)
+        yield TOKENS
+        for path in made:
+            shutil.rmtree(path) if path == TOKENS else os.rmdir(path)
 
 
 def arc(cloud, realm, key="k3y-of-arc"):

@@ -3,7 +3,6 @@
 
 import email.utils
 import json
-import socket
 import ssl
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ from conftest import wait_for
 from fake_cloud import (CONTOSO, ENTRA, NAMES, SECRET, TENANT, VAULT_HEADERS, VERSION, Cloud, bundle,
                         error)
 from fake_https import Authority, FakeServer, Proxy, Reply
+from ports import take_port
 from vault_client import expect
 
 
@@ -91,9 +91,7 @@ def test_plain_http(cloud):
 
 
 def test_nobody_listens(cloud):
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        port = s.getsockname()[1]
-    cloud.direct().configure(f"https://localhost:{port}/keys/tde", identity="none")
+    cloud.direct().configure(f"https://localhost:{take_port()}/keys/tde", identity="none")
     expect(cloud.call("get"), "unreachable", "no connection")
 
 
