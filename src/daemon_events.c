@@ -8,18 +8,28 @@
 
 int daemon_open_events(struct daemon *d, struct errmsg *reterr)
 {
-	const struct audit_options options =
+	struct audit_options options =
 		audit_options_of(d->request->config, d->request->volume->name);
+	struct audit_sink sinks[DAEMON_SINKS];
+	int r;
 
-	return audit_open(&options, &d->audit, reterr);
+	daemon_sinks(d, sinks);
+	options.sinks = sinks;
+	options.nsinks = DAEMON_SINKS;
+	r = audit_open(&options, &d->audit, reterr);
+	if (r == 0)
+		daemon_watch_hook(d, true);
+	return r;
 }
 
 void daemon_close_events(struct daemon *d)
 {
 	struct audit_view view;
 
+	daemon_watch_hook(d, false);
 	if (d->left_behind) /* a thread may still tell of what its vault answers */
 		(void)volume_event_log_settle(d->audit, SETTLE_MS, &view);
 	else
 		audit_close(d->audit);
+	daemon_close_outlets(d); /* after the last event */
 }

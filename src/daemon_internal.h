@@ -11,6 +11,7 @@
 #include "tdefs/audit.h"
 #include "tdefs/control.h"
 #include "tdefs/fs.h"
+#include "tdefs/outlets.h"
 #include "tdefs/volume.h"
 
 struct daemon {
@@ -19,6 +20,9 @@ struct daemon {
 	struct keeper keeper;
 	char *where;	     /* the mount point, resolved */
 	struct audit *audit; /* the event log */
+	int hook_link;	     /* until the hook has it; -1: there is none */
+	struct hook *hook;
+	struct webhook *webhook;
 	struct volume *volume;
 	struct fs *fs;
 	struct control_context control_context;
@@ -39,6 +43,16 @@ void daemon_tell_parent(struct daemon *d, enum exit_code code);
  */
 int daemon_open_events(struct daemon *d, struct errmsg *reterr) WARN_UNUSED;
 void daemon_close_events(struct daemon *d);
+
+/* Fork the process that runs on_event: with all capabilities, and before any secret. */
+int daemon_fork_hook(struct daemon *d, struct errmsg *reterr) WARN_UNUSED;
+/* Hook and webhook, for what events the log is told of: after vault_init(). */
+int daemon_open_outlets(struct daemon *d, struct errmsg *reterr) WARN_UNUSED;
+#define DAEMON_SINKS 2
+void daemon_sinks(const struct daemon *d, struct audit_sink ret_sinks[static DAEMON_SINKS]);
+void daemon_watch_hook(struct daemon *d, bool watch); /* an event when its process ends */
+/* What waits gets a few seconds; then they are freed, unless the log may still use them. */
+void daemon_close_outlets(struct daemon *d);
 
 /* Everything up to the mount, in its order. On error, daemon_finish() undoes what was done. */
 int daemon_start(struct daemon *d, struct errmsg *reterr) WARN_UNUSED;

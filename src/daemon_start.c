@@ -264,13 +264,17 @@ int daemon_start(struct daemon *d, struct errmsg *reterr)
 	int r = open_log(d->request, reterr);
 
 	if (r == 0)
+		r = daemon_fork_hook(d, reterr);
+	if (r == 0)
 		r = drop_capabilities(reterr);
 	if (r == 0)
 		r = lock_memory(d->request->volume, reterr);
 	if (r == 0)
-		r = daemon_open_events(d, reterr);
-	if (r == 0)
 		r = init_vaults(reterr);
+	if (r == 0)
+		r = daemon_open_outlets(d, reterr);
+	if (r == 0)
+		r = daemon_open_events(d, reterr);
 	if (r == 0)
 		r = open_volume(d, reterr);
 	if (r == 0)

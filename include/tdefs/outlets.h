@@ -6,8 +6,9 @@
  * AUDIT_MINOR events are dropped before AUDIT_MAJOR ones, the oldest first.
  *
  * Start: hook_open() and webhook_open(), hook_send and webhook_send as sinks of
- * audit_open(). End: audit_close(), then hook_close() and webhook_close(), which
- * give what waits a few seconds. _open, _replace and _close: one thread at a time.
+ * audit_open(). End: audit_close(), then hook_close() and webhook_close(), or only
+ * _stop() when the sinks may still be called. _open, _replace, _stop and _close:
+ * one thread at a time.
  */
 #ifndef TDEFS_OUTLETS_H
 #define TDEFS_OUTLETS_H
@@ -61,7 +62,8 @@ void hook_watch(struct hook *h, void (*lost)(void *arg), void *arg);
 void hook_send(void *hook, enum audit_weight weight, const char *event, const char *line,
 	       size_t len);
 void hook_view(struct hook *h, struct outlet_view *ret_view);
-void hook_close(struct hook *h); /* accepts NULL */
+void hook_stop(struct hook *h);	 /* gives what waits a few seconds; accepts NULL */
+void hook_close(struct hook *h); /* stops; accepts NULL */
 
 /* What `on_event` must be, as far as can be told here: the path of a program. */
 int hook_check_command(const char *command, struct errmsg *reterr) WARN_UNUSED;
@@ -88,6 +90,7 @@ int webhook_replace(struct webhook *w, const struct webhook_options *o,
 void webhook_send(void *webhook, enum audit_weight weight, const char *event, const char *line,
 		  size_t len);
 void webhook_view(struct webhook *w, struct outlet_view *ret_view);
-void webhook_close(struct webhook *w); /* accepts NULL */
+void webhook_stop(struct webhook *w);  /* as hook_stop() */
+void webhook_close(struct webhook *w); /* stops; accepts NULL */
 
 #endif

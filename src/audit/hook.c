@@ -228,6 +228,12 @@ void hook_view(struct hook *h, struct outlet_view *ret_view)
 	outlet_view(&h->outlet, ret_view);
 }
 
+void hook_stop(struct hook *h)
+{
+	if (h)
+		outlet_stop(&h->outlet);
+}
+
 void hook_close(struct hook *h)
 {
 	if (!h)

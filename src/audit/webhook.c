@@ -242,6 +242,12 @@ void webhook_view(struct webhook *w, struct outlet_view *ret_view)
 	outlet_view(&w->outlet, ret_view);
 }
 
+void webhook_stop(struct webhook *w)
+{
+	if (w)
+		outlet_stop(&w->outlet);
+}
+
 void webhook_close(struct webhook *w)
 {
 	if (!w)

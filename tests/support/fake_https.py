@@ -162,12 +162,12 @@ class _Server(ThreadingHTTPServer):
 class FakeServer:
     """Answers each request by answer(request); remembers them all. TLS if there is a context."""
 
-    def __init__(self, answer, context=None):
+    def __init__(self, answer, context=None, port=0):
         self.answer, self.context = answer, context
         self.lock = threading.Lock()
         self.closing = threading.Event()
         self.requests, self.sockets, self.connections = [], [], 0
-        self.server = _Server(("127.0.0.1", 0), _Handler)
+        self.server = _Server(("127.0.0.1", port), _Handler)
         self.server.owner = self
         self.port = self.server.server_address[1]
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
