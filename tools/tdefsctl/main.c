@@ -24,6 +24,7 @@ static const struct verb {
 	{ "format", 1, 1, verb_format, "NAME", "make an empty backing directory a volume" },
 	{ "status", 0, 1, verb_status, "[NAME]", "state of one volume, or of all" },
 	{ "metrics", 0, 1, verb_metrics, "[NAME]", "the same as numbers, for Prometheus" },
+	{ "events", 0, 1, verb_events, "[NAME]", "the event log: --follow, --verify" },
 	{ "header", 2, 2, verb_header, "dump NAME|DIR", "show a volume's header; needs no key" },
 	{ "verify", 1, 1, verb_verify, "NAME|DIR", "check the header, and that of every file" },
 	{ "accept-lost", 2, 2, verb_accept_lost, "NAME PATH",
@@ -43,6 +44,7 @@ static void print_usage(void)
 	puts("  -c, --config FILE  default: $" CONFIG_ENVIRONMENT ", then " CONFIG_DEFAULT_PATH "\n"
 	     "  -j, --json         answer as one line of JSON, with a schema number\n"
 	     "  format: --key-is-backed-up   verify: --without-key   a DIR has a slash in it\n"
+	     "  events --verify: --anchor SEQ:HASH, an event known from elsewhere\n"
 	     "  extend, drill: --for 30s, 5m, 4h   accept-lost, drill: --yes, do not ask\n"
 	     "exit: 0 done or online, 1 failed, 2 usage or configuration, 3 read-only,\n"
 	     "  4 inaccessible, 5 not mounted, 6 waiting for a vault, 7 refused by policy,\n"
@@ -101,51 +103,84 @@ int print_json(json_t *object, int code)
 	return code;
 }
 
+enum option_id {
+	HELP = 256,
+	VERSION,
+	YES,
+	WITHOUT_KEY,
+	KEY_IS_BACKED_UP,
+	FOR,
+	OUTAGE,
+	DENIAL,
+	FOLLOW,
+	VERIFY,
+	ANCHOR,
+};
+
+static const struct option options[] = {
+	{ "config", required_argument, NULL, 'c' },
+	{ "json", no_argument, NULL, 'j' },
+	{ "yes", no_argument, NULL, YES },
+	{ "without-key", no_argument, NULL, WITHOUT_KEY },
+	{ "key-is-backed-up", no_argument, NULL, KEY_IS_BACKED_UP },
+	{ "for", required_argument, NULL, FOR },
+	{ "outage", no_argument, NULL, OUTAGE },
+	{ "denial", no_argument, NULL, DENIAL },
+	{ "follow", no_argument, NULL, FOLLOW },
+	{ "verify", no_argument, NULL, VERIFY },
+	{ "anchor", required_argument, NULL, ANCHOR },
+	{ "help", no_argument, NULL, HELP },
+	{ "version", no_argument, NULL, VERSION },
+	{ 0 },
+};
+
+/* What an option without a value turns on; NULL: it is another. */
+static bool *switch_of(struct call *call, int c)
+{
+	switch (c) {
+	case 'j':
+		return &call->json;
+	case YES:
+		return &call->yes;
+	case WITHOUT_KEY:
+		return &call->without_key;
+	case KEY_IS_BACKED_UP:
+		return &call->key_is_backed_up;
+	case OUTAGE:
+		return &call->outage;
+	case DENIAL:
+		return &call->denial;
+	case FOLLOW:
+		return &call->follow;
+	case VERIFY:
+		return &call->verify;
+	default:
+		return NULL;
+	}
+}
+
 /* -1: go on; else the exit code. */
 static int parse_options(int argc, char **argv, struct call *call, const char **config_path)
 {
-	enum { HELP = 256, VERSION, YES, WITHOUT_KEY, KEY_IS_BACKED_UP, FOR, OUTAGE, DENIAL };
-	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "yes", no_argument, NULL, YES },
-		{ "without-key", no_argument, NULL, WITHOUT_KEY },
-		{ "key-is-backed-up", no_argument, NULL, KEY_IS_BACKED_UP },
-		{ "for", required_argument, NULL, FOR },
-		{ "outage", no_argument, NULL, OUTAGE },
-		{ "denial", no_argument, NULL, DENIAL },
-		{ "help", no_argument, NULL, HELP },
-		{ "version", no_argument, NULL, VERSION },
-		{ 0 },
-	};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "c:j", options, NULL)) != -1) {
+		bool *flag = switch_of(call, c);
+
+		if (flag) {
+			*flag = true;
+			continue;
+		}
 		switch (c) {
 		case 'c':
 			*config_path = optarg;
-			break;
-		case 'j':
-			call->json = true;
-			break;
-		case YES:
-			call->yes = true;
-			break;
-		case WITHOUT_KEY:
-			call->without_key = true;
-			break;
-		case KEY_IS_BACKED_UP:
-			call->key_is_backed_up = true;
 			break;
 		case FOR:
 			if (config_duration(optarg, &call->for_ms) < 0 || call->for_ms == 0)
 				return usage_error(call, "--for takes a time such as 30s or 5m");
 			break;
-		case OUTAGE:
-			call->outage = true;
-			break;
-		case DENIAL:
-			call->denial = true;
+		case ANCHOR:
+			call->anchor = optarg;
 			break;
 		case HELP:
 			print_usage();

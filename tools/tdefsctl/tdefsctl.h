@@ -20,6 +20,8 @@ struct call {
 	bool without_key;      /* --without-key */
 	bool key_is_backed_up; /* --key-is-backed-up */
 	bool outage, denial;   /* --outage, --denial */
+	bool follow, verify;   /* --follow, --verify */
+	const char *anchor;    /* --anchor; NULL: not given */
 	uint64_t for_ms;       /* --for; 0: not given */
 	struct audit *audit;   /* call_watch() opened it; NULL: none */
 	struct errmsg err;
@@ -30,6 +32,7 @@ int verb_check(struct call *call);
 int verb_format(struct call *call);
 int verb_status(struct call *call);
 int verb_metrics(struct call *call);
+int verb_events(struct call *call);
 int verb_header(struct call *call);
 int verb_verify(struct call *call);
 int verb_accept_lost(struct call *call);
