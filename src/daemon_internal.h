@@ -23,6 +23,7 @@ struct daemon {
 	int hook_link;	     /* until the hook has it; -1: there is none */
 	struct hook *hook;
 	struct webhook *webhook;
+	struct audit_journal *journal; /* NULL: not under systemd */
 	struct volume *volume;
 	struct fs *fs;
 	struct control_context control_context;
@@ -48,7 +49,7 @@ void daemon_close_events(struct daemon *d);
 int daemon_fork_hook(struct daemon *d, struct errmsg *reterr) WARN_UNUSED;
 /* Hook and webhook, for what events the log is told of: after vault_init(). */
 int daemon_open_outlets(struct daemon *d, struct errmsg *reterr) WARN_UNUSED;
-#define DAEMON_SINKS 2
+#define DAEMON_SINKS 3
 void daemon_sinks(const struct daemon *d, struct audit_sink ret_sinks[static DAEMON_SINKS]);
 void daemon_watch_hook(struct daemon *d, bool watch); /* an event when its process ends */
 /* What waits gets a few seconds; then they are freed, unless the log may still use them. */

@@ -26,6 +26,8 @@ int daemon_open_outlets(struct daemon *d, struct errmsg *reterr)
 						 .ca_file = vc->settings.webhook_ca_file };
 	int r = hook_open(&hook, &d->hook, reterr);
 
+	IGNORE_RESULT(audit_journal_open(vc->name, NULL, &d->journal),
+		      "events go there if there is one");
 	return r < 0 ? r : webhook_open(&webhook, &d->webhook, reterr);
 }
 
@@ -33,6 +35,7 @@ void daemon_sinks(const struct daemon *d, struct audit_sink ret_sinks[static DAE
 {
 	ret_sinks[0] = (struct audit_sink){ hook_send, d->hook };
 	ret_sinks[1] = (struct audit_sink){ webhook_send, d->webhook };
+	ret_sinks[2] = (struct audit_sink){ audit_journal_send, d->journal };
 }
 
 static void hook_lost(void *arg)
@@ -56,4 +59,5 @@ void daemon_close_outlets(struct daemon *d)
 		return;
 	hook_close(d->hook);
 	webhook_close(d->webhook);
+	audit_journal_close(d->journal);
 }

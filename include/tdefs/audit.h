@@ -108,4 +108,18 @@ void audit_view(struct audit *a, struct audit_view *ret_view); /* `a` NULL: all 
  */
 void audit_close(struct audit *a);
 
+/*
+ * systemd's journal as a sink: audit_journal_send with what _open gives. -ENOENT:
+ * this was not started under systemd (JOURNAL_STREAM, INVOCATION_ID; it reads the
+ * environment, so not while others may change it). `path` NULL: the system's.
+ * Closed after the recorder.
+ */
+#define AUDIT_JOURNAL_SOCKET "/run/systemd/journal/socket"
+struct audit_journal;
+int audit_journal_open(const char *volume, const char *path,
+		       struct audit_journal **ret_journal) WARN_UNUSED;
+void audit_journal_send(void *journal, enum audit_weight weight, const char *event,
+			const char *line, size_t len); /* `journal` NULL: nothing */
+void audit_journal_close(struct audit_journal *j);     /* accepts NULL */
+
 #endif

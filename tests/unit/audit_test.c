@@ -11,7 +11,9 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "../support/faults.h"
@@ -89,7 +91,6 @@ static char *path_of(const char *name)
 static void found(void *arg, enum audit_finding finding, const char *text)
 {
 	assert_true(strlen(text) > 0);
-	print_message("%s\n", text);
 	*(unsigned *)arg |= 1u << finding;
 }
 
@@ -406,7 +407,7 @@ static void log_that_fails_is_written_later(void **state)
 	open_recorder(&o);
 	record(1);
 	do
-		audit_view(recorder, &view);
+		sched_yield(), audit_view(recorder, &view);
 	while (!view.failing || heard_so_far() < 1); /* sinks do not wait for the disk */
 	assert_non_null(strstr(view.error, "later/log"));
 	assert_true(view.failing_since > 0);
@@ -414,7 +415,7 @@ static void log_that_fails_is_written_later(void **state)
 	(void)snprintf(event_dir, sizeof(event_dir), "%s/later", dir);
 	assert_int_equal(mkdir(event_dir, 0700), 0);
 	do
-		audit_view(recorder, &view);
+		sched_yield(), audit_view(recorder, &view);
 	while (view.failing || view.waiting > 0);
 	record(1);
 	close_recorder();
@@ -441,7 +442,7 @@ static void minor_events_give_way(void **state)
 	open_recorder(&o);
 	record(1);
 	do
-		audit_view(recorder, &view);
+		sched_yield(), audit_view(recorder, &view);
 	while (!view.failing);
 	for (unsigned i = 0; i < 65; i++) /* five more than are allowed */
 		audit_record(recorder, AUDIT_MINOR, "file", NULL);
@@ -471,6 +472,61 @@ static void minor_events_give_way(void **state)
 		       (int)json_integer_value(json_object_get(l, "minor")));
 	json_decref(l);
 	assert_string_equal(expected, "1 66");
+}
+
+/* A field of a datagram: what is told by its length. */
+static void assert_field(const char *bytes, size_t len, const char *name, const char *value)
+{
+	size_t name_len = strlen(name), value_len = strlen(value);
+	const char *at = memmem(bytes, len, name, name_len);
+	uint64_t told;
+
+	assert_non_null(at);
+	assert_true(at == bytes || at[-1] == '\n');
+	memcpy(&told, at + name_len + 1, sizeof(told));
+	assert_int_equal(told, value_len);
+	assert_memory_equal(at + name_len + 9, value, value_len);
+}
+
+static void journal_is_told_in_its_own_words(void **state)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct audit_journal *journal = NULL;
+	struct audit_sink sink;
+	struct audit_options o = options();
+	char bytes[8192];
+	ssize_t n;
+	json_t *l;
+
+	(void)state;
+	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%.64s/journal", dir);
+	unsetenv("JOURNAL_STREAM");
+	unsetenv("INVOCATION_ID");
+	assert_int_equal(audit_journal_open("v", at.sun_path, &journal), -ENOENT);
+	setenv("INVOCATION_ID", "1", 1);
+	assert_int_equal(audit_journal_open("v", at.sun_path, &journal), 0);
+	sink = (struct audit_sink){ audit_journal_send, journal };
+	o.sinks = &sink;
+	o.nsinks = 1;
+	make_log(&o, 1); /* nobody is there: lost */
+	assert_int_equal(bind(fd, (const struct sockaddr *)&at, sizeof(at)), 0);
+	open_recorder(&o);
+	audit_record(recorder, AUDIT_MAJOR, "probe_failed", json_pack("{s:s}", "why", "a\nb"));
+	close_recorder();
+	n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	assert_true(n > 0);
+	l = line("v.jsonl", 1);
+	assert_field(bytes, (size_t)n, "MESSAGE", "v: probe_failed why=\"a\\x0ab\"");
+	assert_field(bytes, (size_t)n, "PRIORITY", "4");
+	assert_field(bytes, (size_t)n, "SYSLOG_IDENTIFIER", "tdefs");
+	assert_field(bytes, (size_t)n, "TDEFS_EVENT", "probe_failed");
+	assert_field(bytes, (size_t)n, "TDEFS_HASH", text_of(l, "hash"));
+	assert_field(bytes, (size_t)n, "TDEFS_SEQ", "2");
+	assert_field(bytes, (size_t)n, "TDEFS_LOST", "1");
+	json_decref(l);
+	audit_journal_close(journal);
+	close(fd);
 }
 
 static void anchors_come_in_time_and_at_the_end(void **state)
@@ -584,6 +640,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(no_failing_call_damages_the_chain, setup, teardown),
 		cmocka_unit_test_setup_teardown(log_that_fails_is_written_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(minor_events_give_way, setup, teardown),
+		cmocka_unit_test_setup_teardown(journal_is_told_in_its_own_words, setup, teardown),
 		cmocka_unit_test_setup_teardown(anchors_come_in_time_and_at_the_end, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(disk_that_hangs_stops_nobody, setup, teardown),
