@@ -4,6 +4,17 @@
 
 #include "tdefs/control.h"
 
+/* Nothing is mounted yet. */
+static void before_the_mount(const struct guard_view *view, const char *fix, char *out, size_t len)
+{
+	if (view->guard.state == GUARD_STARTING)
+		(void)snprintf(out, len, "nothing: the vault is being asked");
+	else if (view->guard.state == GUARD_WAITING)
+		(void)snprintf(out, len, "%s; it is mounted as soon as the vault answers", fix);
+	else
+		(void)snprintf(out, len, "%s; then mount it again", fix);
+}
+
 void control_next_step(const struct guard_view *view, const struct volume_config *vc, char *out,
 		       size_t len)
 {
@@ -14,7 +25,9 @@ void control_next_step(const struct guard_view *view, const struct volume_config
 				  : "grant the key again";
 
 	out[0] = '\0';
-	if (g->reasons & GUARD_LOCKED)
+	if (g->state < GUARD_ONLINE)
+		before_the_mount(view, fix, out, len);
+	else if (g->reasons & GUARD_LOCKED)
 		(void)snprintf(out, len, "tdefsctl resume %s, when it is to be used again",
 			       vc->name);
 	else if (g->reasons & GUARD_DENIED && view->report_at > heals_until)

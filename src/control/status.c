@@ -194,6 +194,7 @@ json_t *control_status(const struct control_context *context)
 		{ "target", target },
 		{ "reasons", reasons },
 		{ "alarms", status_alarms },
+		{ "engines", status_engines },
 		{ "key_access", status_key_access },
 		{ "backing", backing },
 		{ "mount", mount },

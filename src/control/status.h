@@ -36,6 +36,7 @@ json_t *control_status(const struct control_context *context) WARN_UNUSED;
 /* Parts of it that have a file of their own. */
 json_t *status_key_access(const struct status_source *s) WARN_UNUSED;
 json_t *status_alarms(const struct status_source *s) WARN_UNUSED;
+json_t *status_engines(const struct status_source *s) WARN_UNUSED;
 
 /* What an operator must look at; names are user-visible and stable. */
 struct status_alarm {

@@ -22,7 +22,7 @@ static const struct verb {
 } verbs[] = {
 	{ "check", 1, 1, verb_check, "NAME|KID", "go through what a protector must be" },
 	{ "format", 1, 1, verb_format, "NAME", "make an empty backing directory a volume" },
-	{ "status", 0, 1, verb_status, "[NAME]", "state of one volume, or of all" },
+	{ "status", 0, 1, verb_status, "[NAME]", "state of one volume, or of all; --watch NAME" },
 	{ "metrics", 0, 1, verb_metrics, "[NAME]", "the same as numbers, for Prometheus" },
 	{ "events", 0, 1, verb_events, "[NAME]", "the event log: --follow, --verify" },
 	{ "header", 2, 2, verb_header, "dump NAME|DIR", "show a volume's header; needs no key" },
@@ -112,6 +112,7 @@ enum option_id {
 	FOR,
 	OUTAGE,
 	DENIAL,
+	WATCH,
 	FOLLOW,
 	VERIFY,
 	ANCHOR,
@@ -125,6 +126,7 @@ static const struct option options[] = {
 	{ "key-is-backed-up", no_argument, NULL, KEY_IS_BACKED_UP },
 	{ "for", required_argument, NULL, FOR },
 	{ "outage", no_argument, NULL, OUTAGE },
+	{ "watch", no_argument, NULL, WATCH },
 	{ "denial", no_argument, NULL, DENIAL },
 	{ "follow", no_argument, NULL, FOLLOW },
 	{ "verify", no_argument, NULL, VERIFY },
@@ -150,6 +152,8 @@ static bool *switch_of(struct call *call, int c)
 		return &call->outage;
 	case DENIAL:
 		return &call->denial;
+	case WATCH:
+		return &call->watch;
 	case FOLLOW:
 		return &call->follow;
 	case VERIFY:

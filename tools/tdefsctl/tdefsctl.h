@@ -19,6 +19,7 @@ struct call {
 	bool yes;	       /* --yes */
 	bool without_key;      /* --without-key */
 	bool key_is_backed_up; /* --key-is-backed-up */
+	bool watch;	       /* --watch */
 	bool outage, denial;   /* --outage, --denial */
 	bool follow, verify;   /* --follow, --verify */
 	const char *anchor;    /* --anchor; NULL: not given */
