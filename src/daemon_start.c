@@ -118,8 +118,10 @@ static int start_control(struct daemon *d, struct errmsg *reterr)
 {
 	const char *listen = d->request->volume->settings.metrics_listen;
 
-	d->control_context =
-		(struct control_context){ .volume = d->volume, .libfuse = fs_library_version() };
+	d->control_context = (struct control_context){ .volume = d->volume,
+						       .libfuse = fs_library_version(),
+						       .hook = d->hook,
+						       .webhook = d->webhook };
 	if (listen && listen[0])
 		metrics_server_start(&d->control_context, listen);
 	return control_start(&d->control_context, d->request->config->runtime_dir, &d->control,

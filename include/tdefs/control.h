@@ -17,6 +17,7 @@
 #include <sys/types.h>
 
 #include "tdefs/errmsg.h"
+#include "tdefs/outlets.h"
 #include "tdefs/text.h"
 #include "tdefs/volume.h"
 
@@ -42,6 +43,8 @@ struct control_context {
 	const char *libfuse;		/* version */
 	_Atomic int64_t mounted_at;	/* seconds since 1970; 0: not yet */
 	struct metrics_server *metrics; /* metrics_server.h; NULL: none */
+	struct hook *hook;		/* outlets.h; NULL: none */
+	struct webhook *webhook;
 };
 
 /* What an operator does next about the key; "" when nothing is to be done. Thread-safe. */

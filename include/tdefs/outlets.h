@@ -61,7 +61,7 @@ void hook_watch(struct hook *h, void (*lost)(void *arg), void *arg);
 
 void hook_send(void *hook, enum audit_weight weight, const char *event, const char *line,
 	       size_t len);
-void hook_view(struct hook *h, struct outlet_view *ret_view);
+void hook_view(struct hook *h, struct outlet_view *ret_view); /* NULL: all zero */
 void hook_stop(struct hook *h);	 /* gives what waits a few seconds; accepts NULL */
 void hook_close(struct hook *h); /* stops; accepts NULL */
 
@@ -89,8 +89,8 @@ int webhook_replace(struct webhook *w, const struct webhook_options *o,
 
 void webhook_send(void *webhook, enum audit_weight weight, const char *event, const char *line,
 		  size_t len);
-void webhook_view(struct webhook *w, struct outlet_view *ret_view);
-void webhook_stop(struct webhook *w);  /* as hook_stop() */
-void webhook_close(struct webhook *w); /* stops; accepts NULL */
+void webhook_view(struct webhook *w, struct outlet_view *ret_view); /* NULL: all zero */
+void webhook_stop(struct webhook *w);				    /* as hook_stop() */
+void webhook_close(struct webhook *w);				    /* stops; accepts NULL */
 
 #endif

@@ -225,7 +225,9 @@ void hook_send(void *hook, enum audit_weight weight, const char *event, const ch
 
 void hook_view(struct hook *h, struct outlet_view *ret_view)
 {
-	outlet_view(&h->outlet, ret_view);
+	*ret_view = (struct outlet_view){ 0 };
+	if (h)
+		outlet_view(&h->outlet, ret_view);
 }
 
 void hook_stop(struct hook *h)

@@ -239,7 +239,9 @@ void webhook_send(void *webhook, enum audit_weight weight, const char *event, co
 
 void webhook_view(struct webhook *w, struct outlet_view *ret_view)
 {
-	outlet_view(&w->outlet, ret_view);
+	*ret_view = (struct outlet_view){ 0 };
+	if (w)
+		outlet_view(&w->outlet, ret_view);
 }
 
 void webhook_stop(struct webhook *w)

@@ -206,6 +206,37 @@ static void events_dropped(struct exposition *e, const struct status_source *s)
 	exposition_count(e, "", EXPOSITION_LABELS(VOLUME), s->event_log.dropped);
 }
 
+static void outlet_events(struct exposition *e, const struct status_source *s, const char *outlet,
+			  const struct outlet_view *v)
+{
+	const struct {
+		const char *result;
+		uint64_t n;
+	} results[] = { { "sent", v->sent },
+			{ "failed", v->failed },
+			{ "retried", v->retried },
+			{ "dropped", v->dropped } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(results); i++)
+		exposition_count(e, "",
+				 EXPOSITION_LABELS(VOLUME, { "outlet", outlet },
+						   { "result", results[i].result }),
+				 results[i].n);
+}
+
+static void outlets_events(struct exposition *e, const struct status_source *s)
+{
+	outlet_events(e, s, "hook", &s->hook);
+	outlet_events(e, s, "webhook", &s->webhook);
+}
+
+static void outlets_waiting(struct exposition *e, const struct status_source *s)
+{
+	exposition_count(e, "", EXPOSITION_LABELS(VOLUME, { "outlet", "hook" }), s->hook.waiting);
+	exposition_count(e, "", EXPOSITION_LABELS(VOLUME, { "outlet", "webhook" }),
+			 s->webhook.waiting);
+}
+
 /* A kid is of a header, which may hold any bytes. */
 static void protector_info(struct exposition *e, const struct status_source *s)
 {
@@ -267,6 +298,10 @@ static const struct family {
 	{ "tdefs_event_log_waiting", "gauge", events_waiting, "Events not yet in the log." },
 	{ "tdefs_event_log_dropped_total", "counter", events_dropped,
 	  "Events that were dropped for their number." },
+	{ "tdefs_outlet_events_total", "counter", outlets_events,
+	  "What became of events for hook and webhook; retried: attempts." },
+	{ "tdefs_outlet_waiting", "gauge", outlets_waiting,
+	  "Events that wait for hook and webhook." },
 	{ "tdefs_open_files", "gauge", open_files, "Backing files held open." },
 };
 

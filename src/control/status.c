@@ -43,6 +43,8 @@ void status_read(const struct control_context *context, struct status_source *re
 	s->latched = counter_read(s->counters, COUNTER_ERRORS_LATCHED) - s->latched;
 	store_usage(volume_store(v), &s->usage);
 	audit_view(volume_audit(v), &s->event_log);
+	hook_view(context->hook, &s->hook);
+	webhook_view(context->webhook, &s->webhook);
 	guard_runner_view(volume_guard(v), &s->view);
 }
 
@@ -211,6 +213,8 @@ json_t *control_status(const struct control_context *context)
 		{ "latched_errors", latched_errors },
 		{ "counters", counters },
 		{ "event_log", event_log },
+		{ "hook", status_hook },
+		{ "webhook", status_webhook },
 		{ "metrics", metrics },
 	};
 	struct status_source s;

@@ -19,6 +19,7 @@ struct status_source {
 	struct store_usage usage;
 	uint64_t latched; /* write errors that nobody was told of yet */
 	struct audit_view event_log;
+	struct outlet_view hook, webhook;
 };
 void status_read(const struct control_context *context, struct status_source *ret_source);
 
@@ -37,6 +38,8 @@ json_t *control_status(const struct control_context *context) WARN_UNUSED;
 json_t *status_key_access(const struct status_source *s) WARN_UNUSED;
 json_t *status_alarms(const struct status_source *s) WARN_UNUSED;
 json_t *status_engines(const struct status_source *s) WARN_UNUSED;
+json_t *status_hook(const struct status_source *s) WARN_UNUSED;
+json_t *status_webhook(const struct status_source *s) WARN_UNUSED;
 
 /* What an operator must look at; names are user-visible and stable. */
 struct status_alarm {

@@ -33,6 +33,16 @@ static bool event_log(const struct status_source *s)
 	return s->event_log.failing;
 }
 
+static bool hook(const struct status_source *s)
+{
+	return s->hook.lost || s->hook.error[0];
+}
+
+static bool webhook(const struct status_source *s)
+{
+	return s->webhook.error[0];
+}
+
 /* Names are user-visible and stable. */
 const struct status_alarm status_alarm_table[] = {
 	{ "state_not_kept", state_not_kept,
@@ -46,6 +56,12 @@ const struct status_alarm status_alarm_table[] = {
 	{ "event_log", event_log,
 	  "the event log cannot be written: what happens waits to be recorded; look at event_dir "
 	  "and state_dir" },
+	{ "hook", hook,
+	  "on_event's last command failed, or the process that runs it has ended (\"lost\": until "
+	  "the next mount): its error is in status --json and in the log" },
+	{ "webhook", webhook,
+	  "the webhook's receiver does not take events: its error is in status --json and in the "
+	  "log" },
 	{ "latched_errors", latched,
 	  "a write failed after it had been acknowledged: the next fsync of that file reports it; "
 	  "look at the backing disk" },

@@ -139,12 +139,16 @@ def test_states_are_told_after_the_receiver_was_away(receiver):
     for _ in range(3):
         v.ctl("lock", v.name)
         v.ctl("resume", v.name)
+    status = v.status()
+    assert "webhook" in [a["name"] for a in status["alarms"]] and status["webhook"]["waiting"] > 3
     receiver.reopen()
     wait_for(lambda: receiver.names().count("resume") == 3, receiver.names)
     wait_for(lambda: receiver.names()[-1] == "state", receiver.names)
     states = [json.loads(p.body) for p in receiver.posts() if json.loads(p.body)["event"] == "state"]
     assert [s["state"] for s in states if s["state"] in ("online", "inaccessible")][-1] == "online"
     assert receiver.names().count("lock") == 3
+    wait_for(lambda: v.status()["webhook"]["waiting"] == 0, v.status)
+    assert not v.status()["alarms"] and v.status()["webhook"]["sent"] == len(receiver.posts())
     for p in receiver.posts():
         verify(p)
 

@@ -139,6 +139,8 @@ def test_the_daemon_outlives_its_helper(make_hooked, told):
     wait_for(lambda: "event=hook_lost" in v.log_text(), "the alarm")
     wait_for(lambda: recorded(v, "hook_lost"), "the event of it")
     (v.mount_point / "f").write_text("x")
+    status = v.status()
+    assert status["hook"]["lost"] and "hook" in [a["name"] for a in status["alarms"]]
     v.ctl("lock", v.name)
     v.ctl("resume", v.name)
     assert (v.mount_point / "f").read_text() == "x"
