@@ -19,6 +19,7 @@ from collections.abc import Callable
 
 from conftest import BUILD, wait_for
 from guard_kit import GuardedVolume
+from users import ALL_WORKS, Users
 from vault_server import VaultServer
 from world import HOUR, World
 
@@ -66,6 +67,12 @@ class Scene:
         self.v.format()
         self.v.mount()
         return self.v
+
+    def users(self):
+        made = Users(self.v.mount_point / "users")
+        self.stack.callback(made.close)
+        assert made.get() == ALL_WORKS
+        return made
 
     def operator(self):
         """Somebody who may do everything."""

@@ -7,7 +7,7 @@ from causes import CONFIRMATIONS, DENIED, DENY_AFTER, LOCKED, NOTHING, READ_ONLY
 from conftest import wait_for
 from guard_kit import MARKER, holds
 from loaded import create
-from users import ALL_WORKS, READ_ONLY, Users, refused
+from users import ALL_WORKS, READ_ONLY, refused
 
 MEASURED = []  # rows of the table that is printed at the end
 
@@ -159,8 +159,7 @@ def through(scene, directory, cause, kind):
     v = scene.mount()
     engine = create(kind, v.mount_point, directory)
     scene.stack.callback(engine.halt)
-    users = Users(v.mount_point / "users")
-    scene.stack.callback(users.close)
+    users = scene.users()
     engine.begin()
     passage = Passage(scene, cause, engine, users)
     passage.lose()
@@ -173,8 +172,7 @@ def through_many(scene, directory, causes, choose):
     v = scene.mount()
     engine = create("postgresql", v.mount_point, directory)
     scene.stack.callback(engine.halt)
-    users = Users(v.mount_point / "users")
-    scene.stack.callback(users.close)
+    users = scene.users()
     for i, cause in enumerate(causes):
         print(f"{i}: {cause.name}", flush=True)
         engine.begin()

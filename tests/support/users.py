@@ -20,42 +20,45 @@ class Users:
 
     def __init__(self, place):
         self.place = place
-        place.mkdir(exist_ok=True)
-        os.chmod(place, 0o777)
+        self.fds, self.mapping = (), None
+        place.parent.chmod(0o755)
+        place.mkdir()
+        place.chmod(0o777)
         self.path("read").write_bytes(PAGE)
         self.path("map").write_bytes(PAGE)
         self.path("write").write_bytes(bytes(len(PAGE)))
         self.open()
-        assert self.get() == ALL_WORKS
 
     def path(self, name):
         return self.place / name
 
     def open(self):
-        self.read_fd = os.open(self.path("read"), os.O_RDONLY)
-        self.write_fd = os.open(self.path("write"), os.O_RDWR)
+        self.fds = os.open(self.path("read"), os.O_RDONLY), os.open(self.path("write"), os.O_RDWR)
         self.mapping = Reader(self.path("map"))
         # To be deleted, by somebody who is not root: root may, in Azure SQL and here.
         self.path("victim").touch()
         os.chown(self.path("victim"), NOBODY, NOBODY)
 
     def close(self):
-        for fd in self.read_fd, self.write_fd:
+        for fd in self.fds:
             os.close(fd)
-        self.mapping.close()
+        self.fds = ()
+        if self.mapping:
+            self.mapping.close()
+            self.mapping = None
 
     def get(self):
         """What each gets: None, or the name of an error or a signal."""
         return {"reader": self._read(), "writer": self._write(), "mapping": self._look(), "rm": self._remove()}
 
     def _read(self):
-        error = error_of(os.pread, self.read_fd, len(PAGE), 0)
-        assert error or os.pread(self.read_fd, len(PAGE), 0) == PAGE
+        error = error_of(os.pread, self.fds[0], len(PAGE), 0)
+        assert error or os.pread(self.fds[0], len(PAGE), 0) == PAGE
         return error
 
     def _write(self):
-        error = error_of(os.pwrite, self.write_fd, PAGE, 0)
-        return error or error_of(os.fsync, self.write_fd)
+        error = error_of(os.pwrite, self.fds[1], PAGE, 0)
+        return error or error_of(os.fsync, self.fds[1])
 
     def _look(self):
         seen = self.mapping.look()
