@@ -32,7 +32,7 @@ DENIED, UNREACHABLE, LOCKED, NOTHING = "denied", "unreachable", "locked", "nothi
 class NamedVault(VaultServer):
     """A vault that its clients know by a name of World."""
 
-    def start(self, *more, listen="127.0.0.1:0"):
+    def start(self, *more, listen=None):
         return super().start("--names", World.NAME, *more, listen=listen)
 
     @property

@@ -165,6 +165,7 @@ def through(scene, directory, cause, kind):
     passage.lose()
     passage.regain()
     engine.check()
+    v.ctl("events", v.name, "--verify")
 
 
 def through_many(scene, directory, causes, choose):
