@@ -37,6 +37,7 @@ enum guard_reason {
 
 #define GUARD_SILENCE_CONFIRMS_MS 120000u /* a denial that cannot be confirmed for so long is one */
 #define GUARD_DRILL_MAX_MS	  300000u
+#define GUARD_KEEP_GRANT_S	  3600u /* a grant is remembered when the last is older */
 
 /* What a probe found. */
 struct guard_probe {
@@ -52,6 +53,7 @@ enum guard_event_kind {
 	GUARD_UNLOCKED,	     /* the DEK is in memory (asked for by GUARD_UNLOCK) */
 	GUARD_UNLOCK_FAILED, /* it is not: `probe` says why */
 	GUARD_DRAINED,	     /* what could be written is written, or drain_timeout is over */
+	GUARD_KEPT,	     /* the record is on disk as it is now, or could not be written */
 	/* From here on: the operator's commands. */
 	GUARD_LOCK,
 	GUARD_RESUME,	   /* `probe`: the answer that the operator's command got */
@@ -69,7 +71,7 @@ struct guard_event {
 
 /* What is to be done, in this order. Bits. */
 enum guard_action {
-	GUARD_DO_PERSIST = 1, /* write .tdefs/state, before anybody is told */
+	GUARD_DO_PERSIST = 1, /* write .tdefs/state, and report GUARD_KEPT; the way up waits */
 	GUARD_DO_REFUSE =
 		2, /* refuse new plaintext with the errno of the coming state, and drain */
 	GUARD_DO_SWITCH = 4,  /* the gate takes on the new state */
@@ -84,6 +86,8 @@ struct guard {
 	unsigned reasons;
 	bool has_key;	/* the DEK is in memory */
 	bool unlocking; /* GUARD_DO_UNLOCK was asked for and not answered */
+	bool unkept;	/* the record is not on disk as it is now */
+	bool granted;	/* the last answer was a grant */
 
 	unsigned denials;      /* answers in a row without a grant; more than policy: confirmed */
 	uint64_t denied_ms;    /* when the first of them came */
@@ -94,6 +98,7 @@ struct guard {
 	uint64_t extended_ms;  /* more time in this outage */
 	uint64_t granted_ms;   /* last grant of this run, 0: none */
 	uint64_t granted_at;   /* last grant, wall clock, 0: never */
+	uint64_t kept_at;      /* the last grant that was remembered */
 	bool secondary_serves; /* the last grant was the secondary's */
 	enum guard_drill drill;
 	uint64_t drill_until_ms;
@@ -104,6 +109,7 @@ struct guard {
 struct guard_record {
 	bool locked;
 	bool denied;
+	bool pending; /* denied, and neither confirmed nor granted since */
 	bool denied_secondary;
 	uint64_t denied_at;  /* seconds since 1970 */
 	uint64_t granted_at; /* seconds since 1970 */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The threads that keep a volume's guard: one that steps and acts, one that
- * talks to the vault, one that drains, one that purges. What they do it to is
+ * talks to the vault, one that drains, one that purges, one that keeps the record. What they do it to is
  * handed in, so that this knows neither files nor FUSE.
  *
- * The stepping thread never waits for a network, a disk or the kernel's cache,
- * but for PERSIST: what is remembered is on disk before anybody is told.
+ * The stepping thread never waits for a network, a disk or the kernel's cache.
+ * What is remembered is written by a thread of its own: on the way down after the
+ * gate is shut, on the way up before anybody is told.
  */
 #ifndef TDEFS_GUARD_RUNNER_H
 #define TDEFS_GUARD_RUNNER_H
@@ -32,8 +33,10 @@ struct guard_ops {
 	 */
 	bool (*purge)(void *arg, enum guard_state state);
 
-	/* On the stepping thread; must not block, `persist` aside. `wipe`: on any. */
+	/* On the record's thread; may hang with the disk. */
 	int (*persist)(void *arg, const struct guard_record *record);
+
+	/* On the stepping thread; must not block. `wipe`: on any. */
 	void (*gate)(void *arg, const struct guard *guard); /* serve as this state says */
 	void (*wipe)(void *arg);
 	/* Told after each step that changed something; `report`: the last answer. */
@@ -50,6 +53,7 @@ struct guard_view {
 	uint64_t now_ms;
 	bool cache_purged;   /* no page is cached, since the volume became inaccessible */
 	bool resuming;	     /* tdefsctl resume waits for the vault */
+	bool persisting;     /* .tdefs/state is being written */
 	bool persist_failed; /* .tdefs/state could not be written: a restart may forget */
 	uint64_t probes[VAULT_BROKEN + 1]; /* by verdict */
 };

@@ -17,7 +17,6 @@
  *     range_lock.lock, idtable.lock, the secret arena's lock, a recorder's lock
  *     (src/audit/recorder.h): innermost; so are those of a hook and a webhook (src/audit/outlet.h)
  *
- *     guard_runner.record_lock  the writing of .tdefs/state, over its I/O; above guard_runner.lock
  *     guard_runner.lock    a volume's guard and what waits for it; above worker.lock,
  *                          apart from the others: held for no call into the volume
  */

@@ -100,6 +100,11 @@ static json_t *state_not_kept(const struct status_source *s)
 	return json_boolean(s->view.persist_failed);
 }
 
+static json_t *state_being_kept(const struct status_source *s)
+{
+	return json_boolean(s->view.persisting);
+}
+
 static json_t *next_step(const struct status_source *s)
 {
 	char next[CONTROL_NEXT_STEP_MAX];
@@ -131,6 +136,7 @@ json_t *status_key_access(const struct status_source *s)
 		{ "cache_purged", cache_purged },
 		{ "resuming", resuming },
 		{ "state_not_kept", state_not_kept },
+		{ "state_being_kept", state_being_kept },
 		{ "next_step", next_step },
 		{ "probes", probes },
 	};

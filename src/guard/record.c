@@ -27,12 +27,13 @@ static int print(const struct guard_record *r, char text[static RECORD_MAX])
 {
 	char hex[HEX_LEN(32)];
 	uint8_t sum[32];
+	const char *denied = r->pending ? "pending" : yes(r->denied);
 	int n, error;
 
 	n = snprintf(text, RECORD_MAX,
 		     "tdefs-state 1\nlocked %s\ndenied %s\ndenied-by %s\ndenied-at %" PRIu64
 		     "\ngranted-at %" PRIu64 "\n",
-		     yes(r->locked), yes(r->denied), r->denied_secondary ? "secondary" : "primary",
+		     yes(r->locked), denied, r->denied_secondary ? "secondary" : "primary",
 		     r->denied_at, r->granted_at);
 	error = sha256(text, (size_t)n, sum);
 	if (error < 0)
@@ -44,17 +45,18 @@ static int print(const struct guard_record *r, char text[static RECORD_MAX])
 /* Exactly what print() writes, or -EBADMSG. */
 static int parse(const char *text, struct guard_record *ret_record)
 {
-	char locked[4], denied[4], by[10], denied_at[21], granted_at[21], again[RECORD_MAX];
+	char locked[4], denied[8], by[10], denied_at[21], granted_at[21], again[RECORD_MAX];
 	struct guard_record r;
 	int n;
 
 	if (sscanf(text,
-		   "tdefs-state 1 locked %3s denied %3s denied-by %9s denied-at %20s granted-at "
+		   "tdefs-state 1 locked %3s denied %7s denied-by %9s denied-at %20s granted-at "
 		   "%20s",
 		   locked, denied, by, denied_at, granted_at) != 5)
 		return -EBADMSG;
 	r = (struct guard_record){ .locked = strcmp(locked, "yes") == 0,
 				   .denied = strcmp(denied, "yes") == 0,
+				   .pending = strcmp(denied, "pending") == 0,
 				   .denied_secondary = strcmp(by, "secondary") == 0,
 				   .denied_at = strtoull(denied_at, NULL, 10),
 				   .granted_at = strtoull(granted_at, NULL, 10) };

@@ -20,9 +20,9 @@ static void release(void *arg)
 	worker_release(&r->asker);
 	worker_release(&r->drainer);
 	worker_release(&r->purger);
+	worker_release(&r->recorder);
 	pthread_cond_destroy(&r->changed);
 	pthread_mutex_destroy(&r->lock);
-	pthread_mutex_destroy(&r->record_lock);
 	free(r);
 }
 
@@ -43,8 +43,8 @@ int guard_runner_new(const struct guard_policy *policy, const struct clock *cloc
 	worker_init(&r->asker, runner_ask_vault, r);
 	worker_init(&r->drainer, runner_drain, r);
 	worker_init(&r->purger, runner_purge, r);
+	worker_init(&r->recorder, runner_keep_record, r);
 	pthread_mutex_init(&r->lock, NULL);
-	pthread_mutex_init(&r->record_lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&r->changed, &attr);
@@ -70,6 +70,8 @@ int guard_runner_start(struct guard_runner *r)
 		error = worker_start(&r->drainer);
 	if (error == 0)
 		error = worker_start(&r->purger);
+	if (error == 0)
+		error = worker_start(&r->recorder);
 	if (error == 0)
 		error = -pthread_create(&r->thread, NULL, runner_loop, r);
 	r->started = error == 0;
@@ -134,6 +136,7 @@ void guard_runner_view(struct guard_runner *r, struct guard_view *ret_view)
 {
 	LOCK_SCOPE(&r->lock);
 	*ret_view = r->view;
+	ret_view->persisting = r->record_done != r->record_wanted;
 	ret_view->guard = r->guard;
 	ret_view->now_ms = r->clock->boot_ms();
 }
@@ -171,6 +174,9 @@ bool guard_runner_free(struct guard_runner *r)
 	}
 	worker_stop(&r->drainer);
 	worker_stop(&r->purger);
+	worker_stop(&r->recorder);
+	if (r->record_done != r->record_wanted) /* its thread had no turn any more */
+		runner_keep_record(r);
 	if (!worker_stop_within(&r->asker, patience(r), release))
 		return false;
 	release(r);

@@ -14,13 +14,10 @@ struct guard_runner {
 	const struct clock *clock;
 	const struct guard_ops *ops;
 	void *arg;
-	struct worker asker, drainer, purger;
+	struct worker asker, drainer, purger, recorder;
 	pthread_t thread;
 	int wake_fd, timer_fd;
 	bool started;
-
-	/* Held while a record is read off the guard and written, so that the newest is the last. */
-	pthread_mutex_t record_lock;
 
 	/*
 	 * Guards what follows; above the workers' locks, held for no call of `ops`.
@@ -33,6 +30,8 @@ struct guard_runner {
 	uint64_t drain_until_ms;    /* GUARD_NEVER: no drain is waited for */
 	unsigned draining;	    /* counts: an earlier drain says nothing of a later one */
 	unsigned purging;	    /* counts: a purge that began before a switch says nothing */
+	unsigned record_wanted;	    /* counts what was to be written */
+	unsigned record_done;	    /* up to which it is */
 	enum vault_job job;	    /* waits for its answer */
 	enum vault_job asked;  /* what the vault's thread is to ask; a resume may become a probe */
 	unsigned question;     /* counts: the answer to an earlier one is too late */
@@ -63,5 +62,6 @@ void *runner_loop(void *arg);
 void runner_ask_vault(void *arg);
 void runner_drain(void *arg);
 void runner_purge(void *arg);
+void runner_keep_record(void *arg);
 
 #endif

@@ -14,22 +14,26 @@ void runner_poke(const struct guard_runner *r)
 	IGNORE_RESULT(eventfd_write(r->wake_fd, 1), "it is readable already");
 }
 
-/* On whichever thread may wait for the disk: write down what a restart must not undo. */
-static void keep_record(struct guard_runner *r)
+/* What a restart must not undo. */
+void runner_keep_record(void *arg)
 {
+	struct guard_runner *r = arg;
 	struct guard_record record;
+	unsigned wanted;
 	bool failed;
-	LOCK_SCOPE(&r->record_lock);
 
 	{
 		LOCK_SCOPE(&r->lock);
+		wanted = r->record_wanted;
 		record = guard_record_of(&r->guard);
 	}
 	failed = r->ops->persist(r->arg, &record) < 0;
 	{
 		LOCK_SCOPE(&r->lock);
+		r->record_done = wanted;
 		r->view.persist_failed = failed;
 	}
+	runner_poke(r);
 }
 
 void runner_drain(void *arg)
@@ -43,7 +47,6 @@ void runner_drain(void *arg)
 		target = r->guard.target;
 		began = r->draining;
 	}
-	keep_record(r);
 	r->ops->drain(r->arg, target);
 	{
 		LOCK_SCOPE(&r->lock);
@@ -83,6 +86,10 @@ struct guard_time runner_time(const struct guard_runner *r)
 /* Under the lock: what a step leaves to the workers. */
 static void ask_workers(struct guard_runner *r, unsigned actions)
 {
+	if (actions & GUARD_DO_PERSIST) {
+		r->record_wanted++;
+		worker_ask(&r->recorder);
+	}
 	if (actions & GUARD_DO_REFUSE) {
 		r->drained = false;
 		r->draining++;
@@ -101,14 +108,12 @@ static void ask_workers(struct guard_runner *r, unsigned actions)
 
 /*
  * Everything that a step asks for, with no lock held. On the way down the gate
- * comes first and the drain's thread writes the record, so that a disk that
- * hangs delays neither; on the way up the record comes before the gate.
+ * comes first and the record has a thread of its own, so that a disk that hangs
+ * delays nothing; on the way up guard_step() waits for the record.
  */
 static void act(struct guard_runner *r, const struct guard *before, const struct guard *after,
 		unsigned actions, const struct vault_report *report)
 {
-	if (actions & GUARD_DO_PERSIST && !(actions & GUARD_DO_REFUSE))
-		keep_record(r);
 	if (actions & (GUARD_DO_REFUSE | GUARD_DO_SWITCH) || before->reasons != after->reasons)
 		r->ops->gate(r->arg, after);
 	if (actions & GUARD_DO_WIPE)
@@ -159,10 +164,20 @@ static bool take_drained(struct guard_runner *r, struct guard_event *e)
 	return true;
 }
 
+/* Under the lock: the record is as the guard is, if that is waited for. */
+static bool take_kept(const struct guard_runner *r, struct guard_event *e)
+{
+	if (!r->guard.unkept || r->record_done != r->record_wanted)
+		return false;
+	*e = (struct guard_event){ .kind = GUARD_KEPT };
+	return true;
+}
+
 static bool take_event(struct guard_runner *r, struct guard_event *e)
 {
 	LOCK_SCOPE(&r->lock);
-	return take_drained(r, e) || runner_take_answer(r, e) || take_command(r, e);
+	return take_drained(r, e) || take_kept(r, e) || runner_take_answer(r, e) ||
+	       take_command(r, e);
 }
 
 /* It was stepped and acted on. */
@@ -171,8 +186,8 @@ static void finish_command(struct guard_runner *r, enum guard_event_kind kind)
 	LOCK_SCOPE(&r->lock);
 	if (kind >= GUARD_LOCK && kind != GUARD_RESUME)
 		r->commanding = false;
-	if ((kind == GUARD_RESUME || kind == GUARD_UNLOCKED || kind == GUARD_UNLOCK_FAILED) &&
-	    !r->guard.unlocking)
+	if (r->job != JOB_RESUME && !r->job_wanted[JOB_RESUME] && !r->guard.unlocking &&
+	    !r->guard.unkept)
 		r->view.resuming = false;
 }
 

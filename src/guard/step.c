@@ -17,31 +17,33 @@ struct guard guard_start(const struct guard_record *record, struct guard_time t)
 	g.denied_ms = t.ms;
 	g.denied_at = record->denied_at;
 	g.denied_secondary = record->denied_secondary;
-	g.granted_at = record->granted_at;
+	g.denials = record->pending; /* it goes on to be confirmed */
+	g.granted_at = g.kept_at = record->granted_at;
 	if (g.reasons)
 		g.state = g.target = GUARD_INACCESSIBLE;
 	return g;
 }
 
+static bool is_pending(const struct guard *g)
+{
+	return g->denials > 0 && !(g->reasons & GUARD_DENIED);
+}
+
 struct guard_record guard_record_of(const struct guard *g)
 {
-	bool denied = g->reasons & GUARD_DENIED;
+	bool denied = g->reasons & GUARD_DENIED, said = denied || is_pending(g);
 
 	return (struct guard_record){ .locked = g->reasons & GUARD_LOCKED,
 				      .denied = denied,
-				      .denied_secondary = denied && g->denied_secondary,
-				      .denied_at = denied ? g->denied_at : 0,
+				      .pending = is_pending(g),
+				      .denied_secondary = said && g->denied_secondary,
+				      .denied_at = said ? g->denied_at : 0,
 				      .granted_at = g->granted_at };
 }
 
 static bool is_mounted(const struct guard *g)
 {
 	return g->state >= GUARD_ONLINE;
-}
-
-static bool is_pending(const struct guard *g)
-{
-	return g->denials > 0 && !(g->reasons & GUARD_DENIED);
 }
 
 static void probe_in(struct guard *g, struct guard_time t, uint64_t wait_ms)
@@ -72,6 +74,8 @@ static void heal(const struct guard_policy *p, struct guard *g, struct guard_tim
 	} else if (t.ms - g->heal_ms >= p->denied_confirm_interval_ms) {
 		g->reasons &= ~(unsigned)GUARD_DENIED;
 		g->denials = 0;
+	} else {
+		g->next_probe_ms = g->heal_ms + p->denied_confirm_interval_ms;
 	}
 }
 
@@ -84,6 +88,7 @@ static bool undoes_denial(const struct guard *g, struct guard_probe probe)
 static void on_grant(const struct guard_policy *p, struct guard *g, struct guard_probe probe,
 		     struct guard_time t)
 {
+	g->granted = true;
 	g->granted_at = t.now;
 	g->granted_ms = t.ms;
 	g->secondary_serves = probe.secondary;
@@ -102,6 +107,7 @@ static void on_grant(const struct guard_policy *p, struct guard *g, struct guard
 static void on_denial(const struct guard_policy *p, struct guard *g, struct guard_probe probe,
 		      struct guard_time t)
 {
+	g->granted = false;
 	g->heal_ms = 0;
 	if (g->denials == 0 && !(g->reasons & GUARD_DENIED)) {
 		g->denied_ms = t.ms;
@@ -122,6 +128,7 @@ static void on_denial(const struct guard_policy *p, struct guard *g, struct guar
 /* No answer, or one that says nothing of the key: the outage's clock runs. */
 static void on_silence(const struct guard_policy *p, struct guard *g, struct guard_time t)
 {
+	g->granted = false;
 	g->heal_ms = 0;
 	if (g->silent_ms == 0)
 		g->silent_ms = g->granted_ms ? g->granted_ms : t.ms;
@@ -187,6 +194,7 @@ static void on_event(const struct guard_policy *p, struct guard *g, const struct
 	switch (e->kind) {
 	case GUARD_TICK:
 	case GUARD_DRAINED:
+	case GUARD_KEPT:
 		break;
 	case GUARD_PROBED:
 		on_answer(p, g, e->probe, t);
@@ -281,11 +289,22 @@ static bool is_grant(const struct guard_event *e)
 	       e->probe.verdict == VAULT_GRANTED;
 }
 
-/* Up, once the DEK is there; it is asked for after a grant only. */
+/* A DEK that nothing may use: it came after what asked for it. */
+static unsigned drop_key(struct guard *g)
+{
+	if (g->state != GUARD_INACCESSIBLE || !g->has_key)
+		return 0;
+	g->has_key = false;
+	return GUARD_DO_WIPE;
+}
+
+/* Up, once it is remembered and the DEK is there; that is asked for after a grant only. */
 static unsigned go_up(struct guard *g, const struct guard_event *e, enum guard_state want)
 {
+	if (g->unkept)
+		return drop_key(g);
 	if (!g->has_key)
-		return is_grant(e) ? ask_for_key(g) : 0;
+		return is_grant(e) || (e->kind == GUARD_KEPT && g->granted) ? ask_for_key(g) : 0;
 	g->state = g->target = want;
 	return GUARD_DO_SWITCH | GUARD_DO_PURGE;
 }
@@ -294,11 +313,7 @@ static unsigned stay_down(struct guard *g, const struct guard_event *e)
 {
 	if (e->kind == GUARD_PROBED) /* pages may have come into the cache again */
 		return GUARD_DO_PURGE;
-	if (g->state == GUARD_INACCESSIBLE && g->has_key) { /* it came too late */
-		g->has_key = false;
-		return GUARD_DO_WIPE;
-	}
-	return 0;
+	return drop_key(g);
 }
 
 static unsigned finish_drain(struct guard *g, enum guard_state want)
@@ -308,7 +323,9 @@ static unsigned finish_drain(struct guard *g, enum guard_state want)
 		g->has_key = false;
 		return GUARD_DO_SWITCH | GUARD_DO_WIPE | GUARD_DO_PURGE;
 	}
-	g->state = g->target = want; /* read-only, or online again meanwhile */
+	if (!g->unkept)
+		g->target = want; /* read-only, or online again meanwhile */
+	g->state = g->target;
 	return GUARD_DO_SWITCH | GUARD_DO_PURGE;
 }
 
@@ -345,19 +362,42 @@ static unsigned settle(const struct guard_policy *p, struct guard *g, const stru
 
 static bool record_differs(const struct guard_record *a, const struct guard_record *b)
 {
-	return a->locked != b->locked || a->denied != b->denied || a->denied_at != b->denied_at ||
-	       a->denied_secondary != b->denied_secondary;
+	return a->locked != b->locked || a->denied != b->denied || a->pending != b->pending ||
+	       a->denied_at != b->denied_at || a->denied_secondary != b->denied_secondary;
+}
+
+/* A grant is worth a write now and then only. */
+static bool is_grant_old(const struct guard *g)
+{
+	uint64_t age = g->granted_at > g->kept_at ? g->granted_at - g->kept_at
+						  : g->kept_at - g->granted_at;
+
+	return age >= GUARD_KEEP_GRANT_S;
+}
+
+static unsigned keep(struct guard *g, const struct guard_record *before, enum guard_event_kind kind)
+{
+	struct guard_record now = guard_record_of(g);
+	bool differs = record_differs(before, &now);
+
+	if (differs)
+		g->unkept = true;
+	else if (kind == GUARD_KEPT)
+		g->unkept = false;
+	if (!differs && !is_grant_old(g))
+		return 0;
+	g->kept_at = g->granted_at;
+	return GUARD_DO_PERSIST;
 }
 
 unsigned guard_step(const struct guard_policy *p, struct guard *g, const struct guard_event *e,
 		    struct guard_time t)
 {
-	struct guard_record before = guard_record_of(g), after;
+	const struct guard_record before = guard_record_of(g);
 	unsigned actions;
 
 	on_event(p, g, e, t);
 	on_time(p, g, t);
-	actions = settle(p, g, e, t);
-	after = guard_record_of(g);
-	return record_differs(&before, &after) ? actions | GUARD_DO_PERSIST : actions;
+	actions = keep(g, &before, e->kind);
+	return actions | settle(p, g, e, t);
 }

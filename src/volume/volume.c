@@ -95,7 +95,7 @@ static int open_store(struct volume *v, struct errmsg *reterr)
 
 /*
  * What a restart must not undo. A record that cannot be read may have said
- * "locked": it counts as that.
+ * "locked" or "denied": it counts as both.
  */
 static int read_record(struct volume *v, struct errmsg *reterr)
 {
@@ -105,10 +105,11 @@ static int read_record(struct volume *v, struct errmsg *reterr)
 		return 0;
 	if (r == -EBADMSG) {
 		log_error("volume %s: event=state_damaged: .tdefs/state is damaged: the volume "
-			  "counts as locked until tdefsctl resume",
+			  "counts as locked, and as denied by its primary vault, until tdefsctl "
+			  "resume",
 			  v->vc->name);
 		volume_event_state_damaged(v);
-		v->remembered = (struct guard_record){ .locked = true };
+		v->remembered = (struct guard_record){ .locked = true, .denied = true };
 		return 0;
 	}
 	errmsg_next(reterr, "look at the backing file system and the kernel's log");

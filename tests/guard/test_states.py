@@ -174,12 +174,27 @@ def test_fsync_of_what_was_written_before_works_while_down(make_guarded, cache):
 def test_a_lock_that_cannot_be_kept_says_so(make_guarded):
     v = make_guarded()
     state = v.backing / ".tdefs/state"
+    wait_for(state.is_file, "the first grant to be remembered")
+    state.unlink()
     state.mkdir()  # so that it cannot be replaced
     result = v.ctl("lock", v.name, check=False)
     assert result.returncode == 1 and "a restart would not know" in result.stderr
     assert v.now() == "inaccessible"
     state.rmdir()
     wait_for(state.is_file, "the state to be written with a later probe")
+
+
+def test_a_denial_that_is_still_to_be_confirmed_is_remembered(make_guarded):
+    v = make_guarded(denied_confirmations=1, denied_confirm_interval="60s")
+    (v.mount_point / "f").write_bytes(PAGE)
+    revoke("unwrapKey")(v)
+    v.answers("denied")
+    wait_for(lambda: "denied pending" in (v.backing / ".tdefs/state").read_text(),
+             "the denial to be remembered")
+    v.unmount()
+    assert "denied pending" in (v.backing / ".tdefs/state").read_text()
+    v.mount_inaccessible("denied")
+    assert error_of((v.mount_point / "f").read_bytes) == "EKEYREVOKED"
 
 
 def test_a_denial_that_flaps_does_not_take_it_down(make_guarded):
@@ -332,7 +347,7 @@ def test_a_state_file_that_is_damaged_counts_as_locked(make_guarded):
     v.ctl("lock", v.name)
     v.unmount()
     (v.backing / ".tdefs/state").write_bytes(b"tdefs-state 1\nlocked no\n")
-    v.mount_inaccessible("locked")
+    v.mount_inaccessible("denied,locked")
     assert "state_damaged" in v.log_text()
     v.ctl("resume", v.name)
     assert v.now() == "online"

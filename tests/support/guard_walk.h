@@ -132,10 +132,18 @@ static inline void read_only(void)
 	event(GUARD_DRAINED);
 }
 
+/* The record is written, which the way up waits for. */
+static inline void kept(void)
+{
+	assert_true(guard.unkept);
+	event(GUARD_KEPT);
+}
+
 static inline void denied(void)
 {
 	draining();
 	event(GUARD_DRAINED);
+	kept();
 }
 
 static inline void locked(void)
@@ -143,10 +151,13 @@ static inline void locked(void)
 	online();
 	event(GUARD_LOCK);
 	event(GUARD_DRAINED);
+	kept();
 }
 
 static inline void by_way_of_the_dek(void)
 {
+	if (guard.unkept)
+		kept();
 	assert_int_equal(guard.state, GUARD_INACCESSIBLE);
 	assert_true(actions & GUARD_DO_UNLOCK);
 	unlocked(VAULT_GRANTED);

@@ -13,7 +13,8 @@ static struct guard_runner *runner;
 
 /* What the fake volume answers, and what was done to it. */
 static _Atomic enum vault_verdict verdict;
-static _Atomic bool drain_hangs, vault_hangs, unlock_hangs;
+static struct guard_record written;
+static _Atomic bool disk_hangs, drain_hangs, vault_hangs, unlock_hangs;
 static _Atomic unsigned drains, purges, wipes, unlocks, gates, steps, hanging, back;
 static _Atomic enum guard_state gate_state;
 
@@ -85,7 +86,10 @@ static bool purge(void *arg, enum guard_state state)
 
 static int persist(void *arg, const struct guard_record *record)
 {
-	(void)arg, (void)record;
+	(void)arg;
+	hang_while(&disk_hangs);
+	LOCK_SCOPE(&lock);
+	written = *record;
 	return 0;
 }
 
@@ -150,6 +154,7 @@ static int setup(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(counters); i++)
 		atomic_store(counters[i], 0);
 	atomic_store(&verdict, VAULT_GRANTED);
+	atomic_store(&disk_hangs, false);
 	atomic_store(&drain_hangs, false);
 	atomic_store(&vault_hangs, false);
 	atomic_store(&unlock_hangs, false);
@@ -170,6 +175,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
+	let_go(&disk_hangs);
 	let_go(&drain_hangs);
 	let_go(&vault_hangs);
 	let_go(&unlock_hangs);
@@ -216,6 +222,53 @@ static void a_disk_that_hangs_does_not_delay_the_wipe(void **state)
 	assert_int_equal(view().guard.state, GUARD_INACCESSIBLE);
 }
 
+static void until_asked_again(enum vault_verdict what, uint64_t least)
+{
+	while (view().probes[what] < least)
+		await_step();
+}
+
+static struct guard_record record(void)
+{
+	LOCK_SCOPE(&lock);
+	return written;
+}
+
+/* Neither is the way down delayed, nor is anything lifted before that is remembered. */
+static void a_record_that_hangs_delays_the_way_up_only(void **state)
+{
+	(void)state;
+	online();
+	while (view().persisting) /* the first grant's */
+		await_step();
+	atomic_store(&disk_hangs, true);
+	command(GUARD_LOCK);
+	await_gate(GUARD_INACCESSIBLE);
+	await(&wipes, 1);
+	assert_true(view().persisting);
+	assert_false(record().locked);
+	command(GUARD_RESUME);
+	until_asked_again(VAULT_GRANTED, view().probes[VAULT_GRANTED] + 3);
+	assert_int_equal(view().guard.reasons, 0);
+	assert_int_equal(view().guard.state, GUARD_INACCESSIBLE);
+	assert_int_equal(atomic_load(&unlocks), 1);
+	let_go(&disk_hangs);
+	await_gate(GUARD_ONLINE);
+	while (view().resuming)
+		await_step();
+}
+
+/* The daemon ends right after it was locked: the record is written all the same. */
+static void a_record_is_written_before_the_end(void **state)
+{
+	(void)state;
+	online();
+	command(GUARD_LOCK);
+	assert_true(guard_runner_free(runner));
+	runner = NULL;
+	assert_true(record().locked);
+}
+
 static void a_wait_for_a_vault_can_be_ended(void **state)
 {
 	(void)state;
@@ -234,12 +287,6 @@ static void a_broken_answer_ends_the_start(void **state)
 	assert_int_equal(guard_runner_start(runner), 0);
 	assert_int_equal(guard_runner_wait(runner, 0), GUARD_FAILED);
 	assert_int_equal(view().report.verdict, VAULT_BROKEN);
-}
-
-static void until_asked_again(enum vault_verdict what, uint64_t least)
-{
-	while (view().probes[what] < least)
-		await_step();
 }
 
 /* The outage's clock runs, and the volume goes down in time. */
@@ -366,6 +413,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_denial_wipes_and_a_grant_heals),
 		TEST(a_disk_that_hangs_does_not_delay_the_wipe),
+		TEST(a_record_that_hangs_delays_the_way_up_only),
+		TEST(a_record_is_written_before_the_end),
 		TEST(a_wait_for_a_vault_can_be_ended),
 		TEST(a_broken_answer_ends_the_start),
 		TEST(a_question_that_hangs_is_an_outage),

@@ -56,6 +56,33 @@ static void remembered_denied_for_reading(void)
 	assert_false(actions & GUARD_DO_UNLOCK);
 }
 
+static void remembered_pending(void)
+{
+	const struct guard_record record = { .pending = true, .denied_at = now.now };
+
+	guard = guard_start(&record, now);
+	event(GUARD_TICK);
+	assert_true(actions & GUARD_DO_UNLOCK);
+}
+
+static void remembered_pending_then_silent(void)
+{
+	remembered_pending();
+	unlocked(VAULT_UNREACHABLE);
+	pass(GUARD_SILENCE_CONFIRMS_MS - 1);
+	assert_int_equal(guard.state, GUARD_WAITING);
+	pass(1);
+	assert_int_equal(guard.reasons, GUARD_DENIED);
+}
+
+static void remembered_pending_then_granted(void)
+{
+	remembered_pending();
+	unlocked(VAULT_GRANTED);
+	assert_int_equal(guard.denials, 0);
+	assert_true(actions & GUARD_DO_PERSIST);
+}
+
 static void waiting_granted(void)
 {
 	waiting(), unlocked(VAULT_GRANTED);
@@ -79,6 +106,9 @@ static void denied_once(void)
 	online();
 	probed(VAULT_DENIED);
 	assert_int_equal(guard.next_probe_ms, now.ms + policy.denied_confirm_interval_ms);
+	assert_int_equal(actions, GUARD_DO_PERSIST);
+	assert_true(guard_record_of(&guard).pending);
+	probed(VAULT_DENIED);
 	assert_int_equal(actions, 0);
 }
 
@@ -237,12 +267,23 @@ static void denied_granted_twice(void)
 	by_way_of_the_dek();
 }
 
+static void denied_granted_twice_not_kept(void)
+{
+	denied();
+	granted_twice();
+	assert_false(actions & GUARD_DO_UNLOCK);
+	probed(VAULT_GRANTED);
+	assert_false(actions & GUARD_DO_UNLOCK);
+}
+
 static void denied_granted_once(void)
 {
 	denied();
 	probed(VAULT_GRANTED);
 	assert_int_equal(guard.next_probe_ms, now.ms + policy.denied_confirm_interval_ms);
+	pass(1);
 	probed(VAULT_GRANTED); /* too soon after the first */
+	assert_int_equal(guard.next_probe_ms, now.ms + policy.denied_confirm_interval_ms - 1);
 }
 
 static void denied_granted_late(void)
@@ -285,6 +326,7 @@ static void key_comes_too_late(void)
 {
 	locked();
 	resumed(VAULT_GRANTED);
+	kept();
 	event(GUARD_LOCK);
 	unlocked(VAULT_GRANTED);
 	assert_true(actions & GUARD_DO_WIPE);
@@ -311,6 +353,10 @@ static const struct guard_line lines[] = {
 	  GUARD_INACCESSIBLE },
 	{ "| starting | remembered as denied, on_denied = read-only | inaccessible |",
 	  remembered_denied_for_reading, GUARD_INACCESSIBLE },
+	{ "| starting | remembered as denied once, then silent for 2 minutes | inaccessible |",
+	  remembered_pending_then_silent, GUARD_INACCESSIBLE },
+	{ "| starting | remembered as denied once, granted | online |",
+	  remembered_pending_then_granted, GUARD_ONLINE },
 	{ "| waiting | granted | online |", waiting_granted, GUARD_ONLINE },
 	{ "| waiting | resumed, granted | online |", waiting_resumed, GUARD_ONLINE },
 	{ "| waiting | denied | inaccessible |", waiting_denied, GUARD_INACCESSIBLE },
@@ -342,6 +388,8 @@ static const struct guard_line lines[] = {
 	  GUARD_DRAINING },
 	{ "| inaccessible | granted twice after a denial | online, by way of the DEK |",
 	  denied_granted_twice, GUARD_ONLINE },
+	{ "| inaccessible | granted twice after a denial, not remembered yet | inaccessible |",
+	  denied_granted_twice_not_kept, GUARD_INACCESSIBLE },
 	{ "| inaccessible | granted once after a denial | inaccessible |", denied_granted_once,
 	  GUARD_INACCESSIBLE },
 	{ "| inaccessible | granted after heal_window | inaccessible |", denied_granted_late,
@@ -385,6 +433,21 @@ static void an_extension_moves_both_deadlines(void **state)
 	assert_int_equal(guard_until_denied(&policy, &guard, now.ms), 4 * HOUR + 1);
 	pass(1);
 	assert_int_equal(guard.target, GUARD_READ_ONLY);
+}
+
+static void a_grant_is_remembered_each_hour(void **state)
+{
+	(void)state;
+	reset();
+	online();
+	assert_true(actions & GUARD_DO_PERSIST); /* the first ever */
+	pass(3599 * SECOND);
+	probed(VAULT_GRANTED);
+	assert_false(actions & GUARD_DO_PERSIST);
+	pass(SECOND);
+	probed(VAULT_GRANTED);
+	assert_true(actions & GUARD_DO_PERSIST);
+	assert_false(guard.unkept);
 }
 
 static void probes_come_by_their_interval_and_jitter(void **state)
@@ -443,7 +506,7 @@ static void what_is_remembered_comes_back(void **state)
 					     .denied_secondary = true,
 					     .denied_at = 1700000001,
 					     .granted_at = 1700000000 };
-	struct guard_record back = { 0 };
+	struct guard_record back = { 0 }, pending = { 0 };
 	CLEANUP_CLOSE int fd = open(dir, O_RDONLY | O_DIRECTORY);
 	char bytes[600];
 	ssize_t n;
@@ -454,8 +517,13 @@ static void what_is_remembered_comes_back(void **state)
 	assert_int_equal(guard_record_write(&sysio_kernel, fd, &record), 0);
 	assert_int_equal(guard_record_read(&sysio_kernel, fd, &back), 0);
 	assert_true(back.locked && back.denied && back.denied_secondary);
+	assert_false(back.pending);
 	assert_int_equal(back.denied_at, record.denied_at);
 	assert_int_equal(back.granted_at, record.granted_at);
+	pending.pending = true;
+	assert_int_equal(guard_record_write(&sysio_kernel, fd, &pending), 0);
+	assert_int_equal(guard_record_read(&sysio_kernel, fd, &back), 0);
+	assert_true(back.pending && !back.denied);
 	file = openat(fd, "state", O_RDWR);
 	n = read(file, bytes, sizeof(bytes));
 	assert_true(n > 0);
@@ -512,6 +580,7 @@ int main(void)
 		cmocka_unit_test(every_line_of_the_table_is_what_the_code_does),
 		cmocka_unit_test(the_page_and_the_test_have_the_same_lines),
 		cmocka_unit_test(an_extension_moves_both_deadlines),
+		cmocka_unit_test(a_grant_is_remembered_each_hour),
 		cmocka_unit_test(probes_come_by_their_interval_and_jitter),
 		cmocka_unit_test(random_events_keep_the_invariants),
 		cmocka_unit_test(what_is_remembered_comes_back),

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tdefsctl lock, resume, extend, drill, safe-to-restart: what a guard is told and asked. */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "tdefsctl.h"
+
+#define LOOK_AGAIN_MS  50
+#define LOOKS_FOR_DISK (10 * 1000 / LOOK_AGAIN_MS)
 
 /* Hand a request to the volume's daemon; an error is in call->err. */
 static int ask(struct call *call, const json_t *request, json_t **ret_answer)
@@ -81,25 +85,42 @@ static int report(struct call *call, const char *expected)
 
 static void pause_briefly(void)
 {
-	nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
+	nanosleep(&(struct timespec){ .tv_nsec = LOOK_AGAIN_MS * 1000000L }, NULL);
 }
 
-/* Until the daemon is no longer busy: on a way down, or with a question to the vault. */
-static int wait_while(struct call *call, bool (*busy)(const json_t *status))
+/* Until the daemon is no longer busy; at most so many looks. */
+static int look_while(struct call *call, bool (*busy)(const json_t *status), unsigned looks)
 {
 	for (;;) {
 		CLEANUP_JSON json_t *status = NULL;
 		int r = look(call, &status);
 
-		if (r < 0 || !busy(status))
+		if (r < 0 || !busy(status) || looks-- == 0)
 			return r;
 		pause_briefly();
 	}
 }
 
+/* On a way down, or with a question to the vault. */
+static int wait_while(struct call *call, bool (*busy)(const json_t *status))
+{
+	return look_while(call, busy, UINT_MAX);
+}
+
 static bool is_draining(const json_t *status)
 {
 	return strcmp(text_at(status, "state"), "draining") == 0;
+}
+
+static bool is_being_kept(const json_t *status)
+{
+	return json_is_true(json_object_get(key_access(status), "state_being_kept"));
+}
+
+static bool is_kept(const json_t *status)
+{
+	return !is_being_kept(status) &&
+	       !json_is_true(json_object_get(key_access(status), "state_not_kept"));
 }
 
 static bool is_resuming(const json_t *status)
@@ -112,9 +133,10 @@ int verb_lock(struct call *call)
 	CLEANUP_JSON json_t *status = NULL;
 
 	if (tell(call, json_pack("{s:s}", "command", "lock")) < 0 ||
-	    wait_while(call, is_draining) < 0 || look(call, &status) < 0)
+	    wait_while(call, is_draining) < 0 ||
+	    look_while(call, is_being_kept, LOOKS_FOR_DISK) < 0 || look(call, &status) < 0)
 		return call_failed(call);
-	if (json_is_true(json_object_get(key_access(status), "state_not_kept"))) {
+	if (!is_kept(status)) {
 		errmsg_next(&call->err, "look at the backing file system; it is tried again with "
 					"every probe");
 		(void)errmsg_fail(&call->err, -EIO, EXIT_CODE_FAILED,
