@@ -122,6 +122,7 @@ static int run(struct daemon *d)
 /* exit(3) takes apart what a thread that was left behind may still use. */
 static int end(const struct daemon *d, int code)
 {
+	log_close();
 	if (d->left_behind) {
 		IGNORE_RESULT(fflush(NULL), "nowhere left to report it");
 		_exit(code);

@@ -249,11 +249,24 @@ static int start_signals(struct daemon *d, struct errmsg *reterr)
 	return errmsg_fail(reterr, r, EXIT_CODE_FAILED, "cannot start a thread: %s", errno_text(r));
 }
 
+/* No earlier: who forks a helper must have no thread yet. */
+static int start_log(struct errmsg *reterr)
+{
+	int r = log_start();
+
+	if (r == 0)
+		return 0;
+	errmsg_next(reterr, "free memory or raise the limit of threads, then try again");
+	return errmsg_fail(reterr, r, EXIT_CODE_FAILED, "cannot start a thread: %s", errno_text(r));
+}
+
 /* The socket answers before the mount does. */
 static int start_guard(struct daemon *d, struct errmsg *reterr)
 {
-	int r = volume_start(d->volume, reterr);
+	int r = start_log(reterr);
 
+	if (r == 0)
+		r = volume_start(d->volume, reterr);
 	if (r == 0)
 		r = start_control(d, reterr);
 	if (r == 0)
