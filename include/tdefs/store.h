@@ -152,11 +152,11 @@ void store_latch(struct store *s, uint64_t node, int error);
 bool store_is_latched(struct store *s, uint64_t node);
 
 /*
- * Call `visit` for every node that is known now, or only for those with an
- * opener that may write; the node stays while it is visited. -ENOMEM: for none.
+ * Every regular file that is known now, or only those with an opener that may
+ * write; each stays until it is let go of. The count, or -ENOMEM.
  */
-int store_visit(struct store *s, bool only_writable, void (*visit)(void *arg, uint64_t node),
-		void *arg) WARN_UNUSED;
+ssize_t store_hold_files(struct store *s, bool only_writable, uint64_t **ret_nodes) WARN_UNUSED;
+void store_let_go(struct store *s, uint64_t node);
 
 /* Make durable what was written to a node, if it is open; an error is latched. */
 void store_secure(struct store *s, uint64_t node);

@@ -1,44 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* All nodes in turn, while requests go on. For whoever drains and purges. */
+/* All files, held while requests go on. For whoever drains and purges. */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "node.h"
 
-/* The nodes wanted, each held; the count. NULL in *ret_nodes: none, or no memory. */
-static size_t hold_all(struct store *s, bool only_writable, struct node ***ret_nodes)
+ssize_t store_hold_files(struct store *s, bool only_writable, uint64_t **ret_nodes)
 {
-	struct node **nodes, *n, *next;
-	size_t count = 0;
+	struct node *n, *next;
+	uint64_t *nodes;
+	ssize_t count = 0;
 	LOCK_SCOPE(&s->table_lock);
 
-	nodes = calloc(HASH_COUNT(s->by_handle) + 1, sizeof(struct node *));
-	*ret_nodes = nodes;
+	nodes = calloc(HASH_COUNT(s->by_handle) + 1, sizeof(*nodes));
 	if (!nodes)
-		return 0;
+		return -ENOMEM;
 	HASH_ITER (hh, s->by_handle, n, next) {
 		if (!S_ISREG(n->type) || (only_writable && atomic_load(&n->writers) == 0))
 			continue;
 		n->holds++;
-		nodes[count++] = n;
+		nodes[count++] = n->id;
 	}
+	*ret_nodes = nodes;
 	return count;
 }
 
-int store_visit(struct store *s, bool only_writable, void (*visit)(void *arg, uint64_t node),
-		void *arg)
+void store_let_go(struct store *s, uint64_t node)
 {
-	struct node **nodes;
-	size_t count = hold_all(s, only_writable, &nodes);
-
-	if (!nodes)
-		return -ENOMEM;
-	for (size_t i = 0; i < count; i++) {
-		visit(arg, nodes[i]->id);
-		node_unhold(s, nodes[i]);
-	}
-	free(nodes);
-	return 0;
+	node_unhold(s, node_of(s, node));
 }
 
 void store_secure(struct store *s, uint64_t node)

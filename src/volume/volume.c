@@ -11,6 +11,8 @@
 #include "volume_event.h"
 #include "volume_internal.h"
 
+#define CREW_MOST 64u
+
 static void volume_free(struct volume *v)
 {
 	if (v->left_behind) /* a thread may still come back to it */
@@ -203,11 +205,21 @@ struct gate *volume_gate(struct volume *v)
 	return &v->gate;
 }
 
+static int make_crews(struct volume *v)
+{
+	v->drain_crew = crew_new(CREW_MOST);
+	v->purge_crew = crew_new(CREW_MOST);
+	return v->drain_crew && v->purge_crew ? 0 : -ENOMEM;
+}
+
 int volume_start(struct volume *v, struct errmsg *reterr)
 {
 	struct guard_view view;
-	int r = guard_runner_new(&v->vc->settings.guard, &clock_kernel, &volume_guard_ops, v,
-				 &v->remembered, &v->runner);
+	int r = make_crews(v);
+
+	if (r == 0)
+		r = guard_runner_new(&v->vc->settings.guard, &clock_kernel, &volume_guard_ops, v,
+				     &v->remembered, &v->runner);
 
 	if (r == 0) {
 		guard_runner_view(v->runner, &view);
@@ -225,6 +237,9 @@ bool volume_stop(struct volume *v)
 {
 	v->left_behind = v->left_behind || !guard_runner_free(v->runner);
 	v->runner = NULL;
+	crew_free(v->drain_crew);
+	crew_free(v->purge_crew);
+	v->drain_crew = v->purge_crew = NULL;
 	return !v->left_behind;
 }
 

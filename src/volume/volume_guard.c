@@ -10,6 +10,9 @@
 /* Requests that already decrypted are answered within microseconds; others cannot any more. */
 #define READERS_WAIT_MS 1000u
 
+/* Nothing was dropped for so long: the next purge looks again. */
+#define PURGE_PATIENCE_MS 5000u
+
 static struct guard_probe probe(void *arg, struct vault_report *ret_report)
 {
 	const uint64_t began_ms = clock_kernel.boot_ms();
@@ -60,10 +63,25 @@ static void drop_refused(void *arg, uint64_t node)
 		drop(v, node);
 }
 
-static void visit_failed(const struct volume *v, int r)
+static void let_go(void *arg, uint64_t node)
 {
-	if (r < 0)
-		log_error("volume %s: cannot go through its files: %s", v->vc->name, errno_text(r));
+	const struct volume *v = arg;
+
+	store_let_go(v->store, node);
+}
+
+/* Every file, or those that may be written to, whichever of them hang. */
+static bool visit_files(struct volume *v, struct crew *crew, bool only_writable,
+			void (*visit)(void *arg, uint64_t node), uint64_t patience_ms)
+{
+	const struct crew_work work = { .visit = visit, .let_go = let_go, .arg = v };
+	CLEANUP_FREE uint64_t *nodes = NULL;
+	ssize_t n = store_hold_files(v->store, only_writable, &nodes);
+
+	if (n < 0)
+		log_error("volume %s: cannot go through its files: %s", v->vc->name,
+			  errno_text((int)n));
+	return n >= 0 && crew_run(crew, &work, nodes, (size_t)n, patience_ms);
 }
 
 /* Read-only keeps what is cached, but for files that may be dirty in mappings. */
@@ -71,7 +89,9 @@ static void drain(void *arg, enum guard_state target)
 {
 	struct volume *v = arg;
 
-	visit_failed(v, store_visit(v->store, target == GUARD_READ_ONLY, drain_node, v));
+	IGNORE_RESULT(visit_files(v, v->drain_crew, target == GUARD_READ_ONLY, drain_node,
+				  v->vc->settings.guard.drain_timeout_ms),
+		      "what hangs is latched when it fails");
 }
 
 /* Whoever entered before the gate moved may still put a page into the cache. */
@@ -92,10 +112,10 @@ static bool purge(void *arg, enum guard_state state)
 	struct volume *v = arg;
 	bool all = state == GUARD_INACCESSIBLE;
 	bool alone = !all || wait_for_readers(v);
-	int r = store_visit(v->store, false, all ? drop_node : drop_refused, v);
+	bool gone = visit_files(v, v->purge_crew, false, all ? drop_node : drop_refused,
+				PURGE_PATIENCE_MS);
 
-	visit_failed(v, r);
-	return alone && r == 0;
+	return alone && gone;
 }
 
 static int persist(void *arg, const struct guard_record *record)

@@ -3,6 +3,7 @@
 #ifndef TDEFS_VOLUME_INTERNAL_H
 #define TDEFS_VOLUME_INTERNAL_H
 
+#include "tdefs/crew.h"
 #include "tdefs/volume.h"
 #include "tdefs/volume_vault.h"
 
@@ -35,7 +36,10 @@ struct volume {
 
 	bool accept_header;  /* whoever mounted it said so */
 	bool mounted;	     /* it was told of; set and read by who serves the volume */
-	bool persist_failed; /* it was told of; under the runner's record lock */
+	bool persist_failed; /* it was told of; by who keeps the record */
+
+	/* Of the drain's and of the purge's thread: a file that hangs does not hold up the rest. */
+	struct crew *drain_crew, *purge_crew;
 
 	struct guard_record remembered;
 	struct guard_runner *runner;
