@@ -132,6 +132,12 @@ unsigned guard_step(const struct guard_policy *p, struct guard *g, const struct 
 /* What .tdefs/state is to say. */
 struct guard_record guard_record_of(const struct guard *g);
 
+/* Denied, and neither confirmed nor granted since. */
+static inline bool guard_is_pending(const struct guard *g)
+{
+	return g->denials > 0 && !(g->reasons & GUARD_DENIED);
+}
+
 /* Whether the invariants of STATES.md hold. */
 bool guard_is_sound(const struct guard *g);
 

@@ -24,23 +24,6 @@ struct guard guard_start(const struct guard_record *record, struct guard_time t)
 	return g;
 }
 
-static bool is_pending(const struct guard *g)
-{
-	return g->denials > 0 && !(g->reasons & GUARD_DENIED);
-}
-
-struct guard_record guard_record_of(const struct guard *g)
-{
-	bool denied = g->reasons & GUARD_DENIED, said = denied || is_pending(g);
-
-	return (struct guard_record){ .locked = g->reasons & GUARD_LOCKED,
-				      .denied = denied,
-				      .pending = is_pending(g),
-				      .denied_secondary = said && g->denied_secondary,
-				      .denied_at = said ? g->denied_at : 0,
-				      .granted_at = g->granted_at };
-}
-
 static bool is_mounted(const struct guard *g)
 {
 	return g->state >= GUARD_ONLINE;
@@ -119,7 +102,7 @@ static void on_denial(const struct guard_policy *p, struct guard *g, struct guar
 	g->denials++;
 	if (g->denials > p->denied_confirmations || !is_mounted(g))
 		confirm_denial(g);
-	if (is_pending(g))
+	if (guard_is_pending(g))
 		probe_in(g, t, p->denied_confirm_interval_ms);
 	else
 		probe_by_interval(p, g, t);
@@ -132,7 +115,7 @@ static void on_silence(const struct guard_policy *p, struct guard *g, struct gua
 	g->heal_ms = 0;
 	if (g->silent_ms == 0)
 		g->silent_ms = g->granted_ms ? g->granted_ms : t.ms;
-	if (is_pending(g) || !is_mounted(g))
+	if (guard_is_pending(g) || !is_mounted(g))
 		probe_in(g, t, p->denied_confirm_interval_ms);
 	else
 		probe_by_interval(p, g, t);
@@ -158,7 +141,7 @@ static void end_drill(struct guard *g, struct guard_time t)
 
 static void on_time(const struct guard_policy *p, struct guard *g, struct guard_time t)
 {
-	if (is_pending(g) && t.ms - g->denied_ms >= GUARD_SILENCE_CONFIRMS_MS)
+	if (guard_is_pending(g) && t.ms - g->denied_ms >= GUARD_SILENCE_CONFIRMS_MS)
 		confirm_denial(g);
 	if (is_mounted(g) && t.ms >= guard_outage_ms(g, p->outage_read_only_after_ms))
 		g->reasons |= GUARD_OUTAGE;
@@ -250,7 +233,7 @@ static enum guard_state wanted(const struct guard_policy *p, const struct guard 
 
 	if (g->reasons & GUARD_LOCKED)
 		return GUARD_INACCESSIBLE;
-	if (is_pending(g)) /* the primary's: what the secondary grants lets nothing up */
+	if (guard_is_pending(g)) /* the primary's: what the secondary grants lets nothing up */
 		want = worse(want, g->target);
 	/* What is down by a denial is not half up again by a restart. */
 	if (g->reasons & GUARD_DENIED)

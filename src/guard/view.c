@@ -62,6 +62,18 @@ uint64_t guard_next_tick(const struct guard_policy *p, const struct guard *g)
 	return next;
 }
 
+struct guard_record guard_record_of(const struct guard *g)
+{
+	bool denied = g->reasons & GUARD_DENIED, said = denied || guard_is_pending(g);
+
+	return (struct guard_record){ .locked = g->reasons & GUARD_LOCKED,
+				      .denied = denied,
+				      .pending = guard_is_pending(g),
+				      .denied_secondary = said && g->denied_secondary,
+				      .denied_at = said ? g->denied_at : 0,
+				      .granted_at = g->granted_at };
+}
+
 bool guard_is_sound(const struct guard *g)
 {
 	bool down = g->reasons != 0;
