@@ -13,7 +13,7 @@
 
 #include "audit_internal.h"
 
-#define TAIL_MAX (2 * AUDIT_LINE_MAX)
+#define TAIL_MAX ((size_t)2 * AUDIT_LINE_MAX)
 
 /* An append at work. */
 struct append {
