@@ -107,6 +107,21 @@ bool volume_stop(struct volume *v) WARN_UNUSED;
 /* Everything durable, keys wiped, lock released. An error: something may not be on disk. */
 int volume_close(struct volume *v) WARN_UNUSED;
 
+/* What is known of a volume's secondary, the second vault that has its key. */
+struct secondary_view {
+	char kid[KID_MAX + 1];		  /* the key there; "": not found yet */
+	bool answered;			  /* it was asked, and the report says what it said */
+	struct vault_report report;	  /* its last answer */
+	uint64_t report_at;		  /* when, seconds since 1970 */
+	bool primary_failed;		  /* the primary did not answer when it was last asked */
+	struct errmsg primary;		  /* why */
+	bool ha_broken;			  /* it would not do */
+	struct errmsg reason;		  /* why */
+	uint64_t broken_since, proved_at; /* seconds since 1970; 0: never */
+};
+/* False: there is none. Thread-safe. */
+bool volume_secondary_view(const struct volume *v, struct secondary_view *ret_view);
+
 struct store *volume_store(struct volume *v);
 const struct volume_config *volume_config(const struct volume *v);
 const struct volume_header *volume_header(const struct volume *v);

@@ -15,15 +15,42 @@ static void before_the_mount(const struct guard_view *view, const char *fix, cha
 		(void)snprintf(out, len, "%s; then mount it again", fix);
 }
 
+/* Whose word it is that the volume is down, or about to be. */
+static const char *denying_vault(const struct guard *g, const struct volume_config *vc,
+				 char out[static KID_VAULT_MAX])
+{
+	const char *key = g->denied_secondary && vc->settings.secondary ? vc->settings.secondary
+									: vc->settings.protector;
+	struct kid kid;
+
+	return kid_parse(key, &kid) == 0 ? kid_vault(&kid, out) : key;
+}
+
+/* What would lift what is the matter: what the vault said itself, if it is about that. */
+static void say_fix(const struct guard_view *view, const struct volume_config *vc, char *out,
+		    size_t len)
+{
+	const struct guard *g = &view->guard;
+	const struct vault_report *r = &view->report;
+	bool denied = g->denials || g->reasons & GUARD_DENIED;
+	char vault[KID_VAULT_MAX];
+
+	if (view->answered && (denied ? r->verdict == VAULT_DENIED : r->verdict != VAULT_GRANTED))
+		(void)snprintf(out, len, "%s", r->error.next);
+	else if (denied)
+		(void)snprintf(out, len, "grant the key again in %s", denying_vault(g, vc, vault));
+	else
+		(void)snprintf(out, len, "grant the key again");
+}
+
 void control_next_step(const struct guard_view *view, const struct volume_config *vc, char *out,
 		       size_t len)
 {
 	const struct guard *g = &view->guard;
 	uint64_t heals_until = g->denied_at + vc->settings.guard.heal_window_ms / 1000;
-	const char *fix = view->answered && view->report.verdict != VAULT_GRANTED
-				  ? view->report.error.next
-				  : "grant the key again";
+	char fix[CONTROL_NEXT_STEP_MAX / 2 + 512];
 
+	say_fix(view, vc, fix, sizeof(fix));
 	out[0] = '\0';
 	if (g->state < GUARD_ONLINE)
 		before_the_mount(view, fix, out, len);
@@ -40,6 +67,10 @@ void control_next_step(const struct guard_view *view, const struct volume_config
 			       fix, vc->name);
 	else if (g->silent_ms || g->denials)
 		(void)snprintf(out, len, "%s; then it heals by itself", fix);
+	else if (g->secondary_serves)
+		(void)snprintf(out, len,
+			       "bring the primary vault back, or the way to it: until "
+			       "then the secondary serves");
 	else if (g->reasons & GUARD_DRILL)
 		(void)snprintf(out, len, "nothing: this is a drill, and it ends by itself");
 }

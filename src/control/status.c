@@ -42,6 +42,7 @@ void status_read(const struct control_context *context, struct status_source *re
 	s->latched = counter_read(s->counters, COUNTER_ERRORS_RELEASED);
 	s->latched = counter_read(s->counters, COUNTER_ERRORS_LATCHED) - s->latched;
 	store_usage(volume_store(v), &s->usage);
+	s->has_secondary = volume_secondary_view(v, &s->secondary);
 	audit_view(volume_audit(v), &s->event_log);
 	hook_view(context->hook, &s->hook);
 	webhook_view(context->webhook, &s->webhook);
@@ -206,6 +207,7 @@ json_t *control_status(const struct control_context *context)
 		{ "uuid", uuid },
 		{ "header_sequence", header_sequence },
 		{ "protector", protector },
+		{ "secondary", status_secondary },
 		{ "version", version },
 		{ "libfuse", libfuse },
 		{ "nodes", nodes },

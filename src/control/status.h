@@ -16,6 +16,8 @@ struct status_source {
 	const struct volume_header *header;
 	const struct counters *counters;
 	struct guard_view view;
+	bool has_secondary;
+	struct secondary_view secondary;
 	struct store_usage usage;
 	uint64_t latched; /* write errors that nobody was told of yet */
 	struct audit_view event_log;
@@ -36,6 +38,7 @@ json_t *control_status(const struct control_context *context) WARN_UNUSED;
 
 /* Parts of it that have a file of their own. */
 json_t *status_key_access(const struct status_source *s) WARN_UNUSED;
+json_t *status_secondary(const struct status_source *s) WARN_UNUSED; /* null: there is none */
 json_t *status_alarms(const struct status_source *s) WARN_UNUSED;
 json_t *status_engines(const struct status_source *s) WARN_UNUSED;
 json_t *status_hook(const struct status_source *s) WARN_UNUSED;

@@ -18,6 +18,16 @@ static bool broken(const struct status_source *s)
 	return s->view.answered && s->view.report.verdict == VAULT_BROKEN;
 }
 
+static bool ha_broken(const struct status_source *s)
+{
+	return s->has_secondary && s->secondary.ha_broken;
+}
+
+static bool secondary_serves(const struct status_source *s)
+{
+	return s->view.guard.secondary_serves;
+}
+
 static bool metrics_place(const struct status_source *s)
 {
 	return metrics_server_error(s->context->metrics) < 0;
@@ -53,6 +63,12 @@ const struct status_alarm status_alarm_table[] = {
 	{ "broken", broken,
 	  "the vault's answer is about our request or our bytes, and no denial: the outage clock "
 	  "runs" },
+	{ "ha_broken", ha_broken,
+	  "the secondary vault would not do in an outage of the primary: see \"secondary\" of the "
+	  "status, and tdefsctl check --ha" },
+	{ "secondary_serves", secondary_serves,
+	  "the primary vault cannot be reached, the secondary serves: without that one the outage "
+	  "clock runs" },
 	{ "event_log", event_log,
 	  "the event log cannot be written: what happens waits to be recorded; look at event_dir "
 	  "and state_dir" },

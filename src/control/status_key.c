@@ -28,10 +28,12 @@ static json_t *last_answer(const struct status_source *s)
 			 (int)r->credential_alarm);
 }
 
-/* The vault that the active slot's key lies in. */
+/* The vault in use: where the last grant came from. */
 static json_t *vault(const struct status_source *s)
 {
-	const char *kid = volume_header_active_slot(s->header)->kid;
+	const char *kid = s->view.guard.secondary_serves
+				  ? s->vc->settings.secondary
+				  : volume_header_active_slot(s->header)->kid;
 	char address[KID_VAULT_MAX];
 	struct kid parsed;
 

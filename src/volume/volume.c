@@ -10,6 +10,7 @@
 #include "tdefs/protector.h"
 #include "volume_event.h"
 #include "volume_internal.h"
+#include "volume_secondary.h"
 
 #define CREW_MOST 64u
 
@@ -18,6 +19,7 @@ static void volume_free(struct volume *v)
 	if (v->left_behind) /* a thread may still come back to it */
 		return;
 	file_keys_free(v->keys);
+	secondary_close(v->secondary);
 	watched_vault_close(v->vault);
 	backing_close(&v->backing);
 	if (v->lock_fd >= 0)
@@ -137,6 +139,8 @@ static int open_all(struct volume *v, struct errmsg *reterr)
 	if (r == 0)
 		r = watched_vault_open(&v->watch, v->vc->settings.protector, &v->vc->settings,
 				       &clock_kernel, &v->vault, reterr);
+	if (r == 0)
+		r = secondary_open(v, reterr);
 	return r < 0 ? r : open_store(v, reterr);
 }
 
@@ -178,6 +182,7 @@ int volume_close(struct volume *v)
 	int r;
 
 	IGNORE_RESULT(volume_stop(v), "then it stays");
+	secondary_silence(v->secondary);
 	watched_vault_end(v->vault); /* the sum of its probes comes before the unmount */
 	r = store_close(v->store);
 	volume_event_unmounted(v, r);
@@ -227,6 +232,8 @@ int volume_start(struct volume *v, struct errmsg *reterr)
 		r = guard_runner_start(v->runner);
 	}
 	if (r == 0)
+		r = secondary_start(v->secondary);
+	if (r == 0)
 		return 0;
 	errmsg_next(reterr, "free memory or raise the limit of threads, then try again");
 	return errmsg_fail(reterr, r, EXIT_CODE_FAILED, "volume %s: cannot start its guard: %s",
@@ -235,11 +242,13 @@ int volume_start(struct volume *v, struct errmsg *reterr)
 
 bool volume_stop(struct volume *v)
 {
+	secondary_end(v->secondary);
 	v->left_behind = v->left_behind || !guard_runner_free(v->runner);
 	v->runner = NULL;
 	crew_free(v->drain_crew);
 	crew_free(v->purge_crew);
 	v->drain_crew = v->purge_crew = NULL;
+	v->left_behind = !secondary_stop(v->secondary) || v->left_behind;
 	return !v->left_behind;
 }
 

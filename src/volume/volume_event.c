@@ -188,6 +188,26 @@ void volume_event_step(const struct volume *v, const struct guard *before,
 		state_changed(v, before, after, report);
 	if (!trouble && was_trouble)
 		record(v, "probe_granted", NULL);
+	if (before->secondary_serves != after->secondary_serves)
+		record(v, after->secondary_serves ? "secondary_serves" : "primary_serves", NULL);
+}
+
+void volume_event_ha_broken(const struct volume *v, const struct vault_report *report)
+{
+	json_t *details = json_object();
+
+	details_put(details, "secondary", v->vc->settings.secondary);
+	details_put_report(details, report);
+	details_put(details, "next", report->error.next);
+	record(v, "ha_broken", details);
+}
+
+void volume_event_ha_proof(const struct volume *v, const char *kid)
+{
+	json_t *details = json_object();
+
+	details_put(details, "secondary", kid);
+	record(v, "ha_proof", details);
 }
 
 void volume_event_persisted(struct volume *v, int error)

@@ -5,9 +5,12 @@
 
 #include "tdefs/volume_event.h"
 
-/* state, denial_pending, probe_failed, probe_granted: what a step of the guard changed. */
+/* state, denial_pending, probe_failed, probe_granted, secondary_serves, primary_serves: what a step of the guard changed. */
 void volume_event_step(const struct volume *v, const struct guard *before,
 		       const struct guard *after, const struct vault_report *report);
+/* ha_broken, ha_proof: what the secondary would do in an outage of the primary. */
+void volume_event_ha_broken(const struct volume *v, const struct vault_report *report);
+void volume_event_ha_proof(const struct volume *v, const char *kid);
 /* persist_failed, persist_recovered; only when it changes. Under the runner's record lock. */
 void volume_event_persisted(struct volume *v, int error);
 /* state_damaged: what was remembered of the volume cannot be read. */

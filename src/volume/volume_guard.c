@@ -5,7 +5,9 @@
 
 #include "tdefs/log.h"
 #include "volume_event.h"
+#include "volume_evidence.h"
 #include "volume_internal.h"
+#include "volume_secondary.h"
 
 /* Requests that already decrypted are answered within microseconds; others cannot any more. */
 #define READERS_WAIT_MS 1000u
@@ -13,24 +15,25 @@
 /* Nothing was dropped for so long: the next purge looks again. */
 #define PURGE_PATIENCE_MS 5000u
 
-static struct guard_probe probe(void *arg, struct vault_report *ret_report)
+static struct guard_probe timed(struct volume *v, struct vault_report *ret_report,
+				struct guard_probe (*ask)(struct volume *v,
+							  struct vault_report *ret_report))
 {
 	const uint64_t began_ms = clock_kernel.boot_ms();
-	struct volume *v = arg;
-	enum vault_verdict verdict = volume_probe(v, ret_report);
+	const struct guard_probe answer = ask(v, ret_report);
 
 	atomic_store(&v->probe_ms, clock_kernel.boot_ms() - began_ms);
-	return (struct guard_probe){ .verdict = verdict };
+	return answer;
+}
+
+static struct guard_probe probe(void *arg, struct vault_report *ret_report)
+{
+	return timed(arg, ret_report, volume_probe_vaults);
 }
 
 static struct guard_probe unlock(void *arg, struct vault_report *ret_report)
 {
-	const uint64_t began_ms = clock_kernel.boot_ms();
-	struct volume *v = arg;
-	enum vault_verdict verdict = volume_unlock(v, ret_report);
-
-	atomic_store(&v->probe_ms, clock_kernel.boot_ms() - began_ms);
-	return (struct guard_probe){ .verdict = verdict };
+	return timed(arg, ret_report, volume_unlock_vaults);
 }
 
 static void drop(const struct volume *v, uint64_t node)
@@ -153,6 +156,10 @@ static void told(void *arg, const struct guard *before, const struct guard *afte
 	bool trouble = after->silent_ms || after->denials;
 	char reasons[64];
 
+	secondary_told(v->secondary, after);
+	if (before->secondary_serves != after->secondary_serves)
+		log_warning("volume %s: event=%s_serves", name,
+			    after->secondary_serves ? "secondary" : "primary");
 	if (before->state != after->state || before->reasons != after->reasons)
 		log_warning("volume %s: event=state state=%s target=%s reasons=%s", name,
 			    guard_state_name(after->state), guard_state_name(after->target),

@@ -23,6 +23,7 @@ struct volume {
 	struct expectation expected;
 	struct vault_watch watch;
 	struct watched_vault *vault;
+	struct secondary *secondary; /* NULL: there is none */
 	struct vault_counts vault_counts;
 	_Atomic uint64_t probe_ms; /* how long the last probe or unlock took */
 	struct counters counters;
@@ -60,6 +61,10 @@ int volume_read_header(struct volume *v, struct errmsg *reterr) WARN_UNUSED;
  * the DEK to the files. The report's verdict is granted when all of that is done.
  */
 enum vault_verdict volume_unlock(struct volume *v, struct vault_report *ret_report);
+
+/* What is left to do once a vault has given the DEK, which is taken over. The same. */
+enum vault_verdict volume_take_dek(struct volume *v, struct secret *dek,
+				   struct vault_report *ret_report);
 
 /* Is the key still granted? By the canary of the active slot, and its key's own version. */
 enum vault_verdict volume_probe(struct volume *v, struct vault_report *ret_report);

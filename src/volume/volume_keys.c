@@ -97,20 +97,30 @@ static int give_dek(struct volume *v, struct secret *dek, struct errmsg *reterr)
 			   v->vc->name, errno_text(r));
 }
 
+enum vault_verdict volume_take_dek(struct volume *v, struct secret *dek,
+				   struct vault_report *ret_report)
+{
+	CLEANUP_SECRET struct secret *own = dek;
+	int r = know_header(v, &ret_report->error);
+
+	if (r == 0)
+		r = give_dek(v, TAKE_PTR(own), &ret_report->error);
+	if (r < 0)
+		ret_report->verdict = VAULT_BROKEN;
+	return ret_report->verdict;
+}
+
 enum vault_verdict volume_unlock(struct volume *v, struct vault_report *ret_report)
 {
 	CLEANUP_SECRET struct secret *dek = NULL;
 	const struct settings *settings = &v->vc->settings;
-	struct errmsg *err = &ret_report->error;
 	int r = keyring_unlock(watched_vault_of(v->vault), settings->protector, &v->found.header,
 			       v->vc->name, (unsigned)settings->guard.probe_timeout_ms, &dek,
 			       ret_report);
 
 	if (r == 0)
-		r = know_header(v, err);
-	if (r == 0)
-		r = give_dek(v, TAKE_PTR(dek), err);
-	if (r < 0 && ret_report->verdict == VAULT_GRANTED)
+		return volume_take_dek(v, TAKE_PTR(dek), ret_report);
+	if (ret_report->verdict == VAULT_GRANTED)
 		ret_report->verdict = VAULT_BROKEN;
 	return ret_report->verdict;
 }

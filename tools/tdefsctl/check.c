@@ -5,10 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "check.h"
 #include "tdefs/bytes.h"
-#include "tdefs/protector.h"
-#include "tdefs/volume_vault.h"
-#include "tdefsctl.h"
 
 static json_t *requirement_json(const struct requirement *q)
 {
@@ -16,7 +14,7 @@ static json_t *requirement_json(const struct requirement *q)
 			 requirement_state_name(q->state), "text", q->text, "next", q->next);
 }
 
-static json_t *report_json(const struct protector_report *r, const char *kid)
+json_t *report_json(const struct protector_report *r, const char *kid)
 {
 	json_t *list = json_array();
 	char thumbprint[HEX_LEN(THUMBPRINT_LEN)] = "";
@@ -32,7 +30,7 @@ static json_t *report_json(const struct protector_report *r, const char *kid)
 			 "kid", r->key.kid, "thumbprint", thumbprint, "requirements", list);
 }
 
-static void print_report(const struct protector_report *r, const char *kid)
+void print_report(const struct protector_report *r, const char *kid)
 {
 	char thumbprint[HEX_LEN(THUMBPRINT_LEN)];
 
@@ -68,7 +66,7 @@ static bool slot_of(const struct volume_config *vc, struct key_slot *ret_slot)
 }
 
 /* The same name, another key: what is in the header cannot be opened with it. */
-static void add_identity(struct protector_report *r, const struct key_slot *slot)
+void add_identity(struct protector_report *r, const struct key_slot *slot)
 {
 	struct requirement *q = &r->requirements[r->count];
 
@@ -125,8 +123,30 @@ static const char *volume_of(const struct call *call, const char *kid)
 	return strchr(call->args[0], ':') ? call_volume_of(call, kid) : call->args[0];
 }
 
+/* The same of the volume's secondary, if it has one; the worse code of both. */
+static int add_secondary(struct call *call, const struct vault_watch *watch,
+			 const struct key_slot *slot, json_t *answer,
+			 struct protector_report *report, int code)
+{
+	const struct volume_config *vc;
+	const char *kid;
+
+	if (strchr(call->args[0], ':') ||
+	    config_volume(call->config, call->args[0], &vc, &call->err) < 0 ||
+	    !vc->settings.secondary)
+		return code;
+	code = worse_exit_code(code, check_secondary(call, watch, vc, slot, report));
+	kid = report->key.kid[0] ? report->key.kid : vc->settings.secondary;
+	if (!call->json)
+		print_report(report, kid);
+	else if (json_object_set_new(answer, "secondary", report_json(report, kid)) < 0)
+		return print_json(NULL, EXIT_CODE_FAILED);
+	return code;
+}
+
 int verb_check(struct call *call)
 {
+	CLEANUP_JSON json_t *answer = NULL;
 	CLEANUP_FREE struct protector_report *report = malloc(sizeof(*report));
 	struct vault_watch watch;
 	CLEANUP_WATCHED_VAULT struct watched_vault *vault = NULL;
@@ -135,6 +155,8 @@ int verb_check(struct call *call)
 	const char *kid;
 	int code = EXIT_CODE_DONE;
 
+	if (call->ha)
+		return check_ha(call);
 	if (!report)
 		return print_json(NULL, EXIT_CODE_FAILED);
 	if (settings_of(call, call->args[0], &settings, &kid, &slot) < 0)
@@ -149,7 +171,9 @@ int verb_check(struct call *call)
 	if (protector_verdict(report, kid, &call->err) < 0)
 		code = (int)call->err.exit_code;
 	if (call->json)
-		return print_json(report_json(report, kid), code);
-	print_report(report, kid);
-	return code;
+		answer = report_json(report, kid);
+	else
+		print_report(report, kid);
+	code = add_secondary(call, &watch, kid == slot.kid ? &slot : NULL, answer, report, code);
+	return call->json ? print_json(TAKE_PTR(answer), code) : code;
 }

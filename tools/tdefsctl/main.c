@@ -43,7 +43,8 @@ static void print_usage(void)
 		printf("  %-16s%-15s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].what);
 	puts("  -c, --config FILE  default: $" CONFIG_ENVIRONMENT ", then " CONFIG_DEFAULT_PATH "\n"
 	     "  -j, --json         answer as one line of JSON, with a schema number\n"
-	     "  format: --key-is-backed-up   verify: --without-key   a DIR has a slash in it\n"
+	     "  check: --ha, would the secondary do?   verify: --without-key\n"
+	     "  format: --key-is-backed-up   a DIR has a slash in it\n"
 	     "  events --verify: --anchor SEQ:HASH, an event known from elsewhere\n"
 	     "  extend, drill: --for 30s, 5m, 4h   accept-lost, drill: --yes, do not ask\n"
 	     "exit: 0 done or online, 1 failed, 2 usage or configuration, 3 read-only,\n"
@@ -112,6 +113,7 @@ enum option_id {
 	FOR,
 	OUTAGE,
 	DENIAL,
+	HA,
 	WATCH,
 	FOLLOW,
 	VERIFY,
@@ -128,6 +130,7 @@ static const struct option options[] = {
 	{ "outage", no_argument, NULL, OUTAGE },
 	{ "watch", no_argument, NULL, WATCH },
 	{ "denial", no_argument, NULL, DENIAL },
+	{ "ha", no_argument, NULL, HA },
 	{ "follow", no_argument, NULL, FOLLOW },
 	{ "verify", no_argument, NULL, VERIFY },
 	{ "anchor", required_argument, NULL, ANCHOR },
@@ -152,6 +155,8 @@ static bool *switch_of(struct call *call, int c)
 		return &call->outage;
 	case DENIAL:
 		return &call->denial;
+	case HA:
+		return &call->ha;
 	case WATCH:
 		return &call->watch;
 	case FOLLOW:

@@ -101,6 +101,23 @@ static void print_key_access(FILE *out, const json_t *access)
 	print_identity(out, json_object_get(access, "identity"));
 }
 
+/* The second vault, if there is one. */
+static void print_secondary(FILE *out, const json_t *s)
+{
+	char text[32];
+
+	if (!json_is_object(s))
+		return;
+	fprintf(out, "  secondary  %s, %s; proved: %s\n", text_of(s, "configured"),
+		json_is_true(json_object_get(s, "serving")) ? "serving" : "standby",
+		when(s, "proved_at", text));
+	add(out, "  primary    ", s, "primary_error");
+	fputs(json_is_string(json_object_get(s, "primary_error")) ? "\n" : "", out);
+	if (json_is_true(json_object_get(s, "ha_broken")))
+		fprintf(out, "  it fails   since %s: %s\n", when(s, "since", text),
+			text_of(s, "reason"));
+}
+
 static void print_advice(FILE *out, const json_t *v)
 {
 	const char *next =
@@ -162,5 +179,6 @@ void status_print(FILE *out, const json_t *v)
 		return;
 	print_advice(out, v);
 	print_key_access(out, json_object_get(v, "key_access"));
+	print_secondary(out, json_object_get(v, "secondary"));
 	print_place(out, v);
 }

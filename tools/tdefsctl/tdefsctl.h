@@ -23,6 +23,7 @@ struct call {
 	bool outage, denial;   /* --outage, --denial */
 	bool follow, verify;   /* --follow, --verify */
 	const char *anchor;    /* --anchor; NULL: not given */
+	bool ha;	       /* --ha */
 	uint64_t for_ms;       /* --for; 0: not given */
 	struct audit *audit;   /* call_watch() opened it; NULL: none */
 	struct errmsg err;
