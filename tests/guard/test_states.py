@@ -294,7 +294,9 @@ def test_mount_waits_until_the_vault_is_back(make_guarded):
     v = make_guarded(mounted=False, mount_timeout="0")
     v.vault.kill()
     process = begin_mount(v)
-    assert v.ctl("status", v.name, check=False).returncode == 6
+    result = v.ctl("status", v.name, check=False)
+    assert result.returncode == 6 and "mounted as soon as the vault answers" in result.stdout
+    assert "cannot start: its directory is not there" in result.stdout
     assert "waiting for its vault" in process.stderr.readline()
     v.vault.start(listen=v.vault.address)
     assert process.wait(120) == 0

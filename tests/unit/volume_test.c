@@ -20,6 +20,7 @@
 #include "../support/temporary.h"
 #include "tdefs/control.h"
 #include "tdefs/log.h"
+#include "tdefs/metrics_server.h"
 #include "tdefs/protector.h"
 #include "tdefs/volume.h"
 
@@ -562,6 +563,109 @@ static void the_socket_waits_for_descriptors(void **state)
 	assert_int_equal(volume_close(v), 0);
 }
 
+static int connect_metrics(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path_of("metrics.sock"));
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+/* Also beside peers that say nothing, of which the end does not wait. */
+static void metrics_are_served_until_the_end(void **state)
+{
+	static const char request[] = "GET /metrics HTTP/1.1\r\n\r\n";
+	struct volume *v = NULL;
+	char answer[16384];
+	size_t len = 0;
+	struct stat st;
+	ssize_t n;
+	int fd, silent;
+
+	(void)state;
+	open_context(&v);
+	metrics_server_start(&context, path_of("metrics.sock"));
+	assert_int_equal(metrics_server_error(context.metrics), 0);
+	fd = connect_metrics();
+	assert_int_equal(send(fd, request, strlen(request), 0), strlen(request));
+	while ((n = recv(fd, answer + len, sizeof(answer) - 1 - len, 0)) > 0)
+		len += (size_t)n;
+	answer[len] = '\0';
+	assert_non_null(strstr(answer, "HTTP/1.1 200 OK\r\n"));
+	assert_non_null(strstr(answer, "tdefs_state{volume=\"v\",state=\"online\"} 1\n"));
+	close(fd);
+	silent = connect_metrics();
+	metrics_server_stop(context.metrics);
+	close(silent);
+	assert_int_equal(stat(path_of("metrics.sock"), &st), -1);
+	metrics_server_stop(NULL);
+	assert_int_equal(volume_close(v), 0);
+}
+
+static void a_place_is_taken_once_it_is_free(void **state)
+{
+	struct volume *v = NULL;
+	json_t *answer;
+
+	(void)state;
+	open_context(&v);
+	run("echo mine > $D/metrics.sock");
+	metrics_server_start(&context, path_of("metrics.sock"));
+	assert_int_equal(metrics_server_error(context.metrics), -EEXIST);
+	answer = ask("{\"command\": \"status\"}", 1000);
+	assert_int_equal(json_array_size(json_object_get(answer, "alarms")), 1);
+	json_decref(answer);
+	run("rm $D/metrics.sock");
+	for (int i = 0; metrics_server_error(context.metrics) < 0; i++) {
+		assert_true(i < 6000);
+		IGNORE_RESULT(poll(NULL, 0, 10), "it tries again by and by");
+	}
+	close(connect_metrics());
+	metrics_server_stop(context.metrics);
+	assert_int_equal(volume_close(v), 0);
+}
+
+/* In states that a mounted volume is not in, too. */
+static void each_state_has_a_next_step(void **state)
+{
+	static const struct {
+		enum guard_state state;
+		unsigned reasons;
+		uint64_t silent_ms;
+		const char *next;
+	} cases[] = {
+		{ GUARD_STARTING, 0, 0, "nothing: the vault is being asked" },
+		{ GUARD_WAITING, 0, 5, "FIX; it is mounted as soon as the vault answers" },
+		{ GUARD_FAILED, 0, 0, "FIX; then mount it again" },
+		{ GUARD_ONLINE, 0, 0, "" },
+		{ GUARD_ONLINE, 0, 5, "FIX; then it heals by itself" },
+		{ GUARD_DRAINING, GUARD_OUTAGE, 5, "FIX; then it heals by itself" },
+		{ GUARD_READ_ONLY, GUARD_OUTAGE, 5, "FIX; then it heals by itself" },
+		{ GUARD_READ_ONLY, GUARD_DRILL, 0,
+		  "nothing: this is a drill, and it ends by itself" },
+		{ GUARD_INACCESSIBLE, GUARD_DENIED, 0,
+		  "FIX; then it heals by itself, or by tdefsctl resume v" },
+		{ GUARD_INACCESSIBLE, GUARD_LOCKED | GUARD_DENIED, 0,
+		  "tdefsctl resume v, when it is to be used again" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct guard_view view = { .guard = { .state = cases[i].state,
+						      .reasons = cases[i].reasons,
+						      .silent_ms = cases[i].silent_ms },
+					   .answered = true,
+					   .report = { .verdict = VAULT_UNREACHABLE,
+						       .error = { .next = "FIX" } } };
+		char next[CONTROL_NEXT_STEP_MAX];
+
+		control_next_step(&view, vc, next, sizeof(next));
+		assert_string_equal(next, cases[i].next);
+	}
+}
+
 /* A daemon that takes the call and says nothing. */
 static void a_client_gives_up_in_the_end(void **state)
 {
@@ -689,6 +793,9 @@ int main(void)
 		TEST(a_slow_peer_has_one_deadline),
 		TEST(a_silent_peer_does_not_delay_the_end),
 		TEST(the_socket_waits_for_descriptors),
+		TEST(metrics_are_served_until_the_end),
+		TEST(a_place_is_taken_once_it_is_free),
+		TEST(each_state_has_a_next_step),
 		TEST(a_client_gives_up_in_the_end),
 		TEST(bytes_become_text_and_come_back),
 		TEST(texts_are_cut_between_characters_and_checked),
