@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from conftest import BUILD, wait_for
+from conftest import BUILD, is_mounted, process_is_gone, wait_for
 from guard_kit import GuardedVolume
 from users import ALL_WORKS, Users
 from vault_server import VaultServer
@@ -78,9 +78,15 @@ class Scene:
         """Somebody who may do everything."""
         return self.vault.identity(f"operator{next(self.serial)}").login()
 
+    def unmount(self):
+        """A killed engine's io_uring may hold its files a moment longer than the process lives."""
+        wait_for(lambda: self.v.tdefs("unmount", self.v.name, check=False) and not is_mounted(self.v.mount_point),
+                 "users of the mount to let go")
+        wait_for(lambda: process_is_gone(self.v.pid), "the daemon to be gone")
+
     def again(self):
         """A new daemon; nobody may have a file open."""
-        self.v.unmount()
+        self.unmount()
         self.v.tdefs("mount", self.v.name)
         self.v.pid = self.v.status()["pid"]
 
@@ -258,7 +264,7 @@ def resume_locked(s):
 
 def wait_at_mount(s):
     """The daemon ends while the vault is away, and the next one waits for it with the mount."""
-    s.v.unmount()
+    s.unmount()
     s.v.write_config(mount_timeout="0")
     s.mounting = s.stack.enter_context(subprocess.Popen(
         [BUILD / "tdefs", "--config", s.v.config, "mount", s.v.name], stderr=subprocess.DEVNULL,
