@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import BUILD, wait_for
+from exposition import Metrics
 
 PAGE = Path(__file__).parents[2] / "src/control/STATUS.md"
 
@@ -33,14 +34,20 @@ def documented():
 def test_the_page_names_every_member_and_no_other(make_guarded):
     v = make_guarded(metrics_listen="none")
     online = members(v.status())
-    (v.backing / ".tdefs/state").mkdir()  # so that it cannot be replaced
+    state = v.backing / ".tdefs/state"
+    wait_for(state.is_file, "the first grant to be remembered")
+    state.unlink()
+    state.mkdir()  # so that it cannot be replaced
     v.vault.command("key", "disable", "tde")
     v.reach_purged("denied")
     wait_for(lambda: v.status()["alarms"], "an alarm")
     denied = members(v.status())
-    # What is empty has no members of its own.
-    second = {m for m in documented() if m.startswith("secondary.")}  # guard/test_secondary.py
-    assert online | denied == documented() - second | {"alarms", "engines", "reasons"}
+    # What is empty, or not configured here, has no members of its own.
+    absent = {m for m in documented() if m.startswith(("secondary.", "hook.", "webhook."))}
+    assert online | denied == documented() - absent | {"alarms", "engines", "reasons"}
+    row = re.search(r"^\| `alarms\[\]\.name` \| (.*) \|$", PAGE.read_text(encoding="utf-8"), re.M)
+    told = Metrics(v.control("metrics")["metrics"]).of("tdefs_alarm")
+    assert row[1].split(", ") == [alarm["alarm"] for alarm in told]
 
 
 def test_online_says_who_and_where(make_guarded):
