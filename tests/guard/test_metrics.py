@@ -4,7 +4,6 @@
 import json
 import math
 import os
-import random
 import socket
 import stat
 import time
@@ -12,6 +11,7 @@ import time
 import pytest
 from conftest import process_is_gone, wait_for
 from exposition import Metrics
+from ports import take_port
 
 STATES = {"starting", "waiting", "failed", "online", "read-only", "draining", "inaccessible"}
 
@@ -124,15 +124,8 @@ def alarms(v):
 
 @pytest.fixture
 def taken_port():
-    """Somebody listens there; not in the range from which the kernel gives ports by itself."""
-    with socket.socket() as s:
-        while True:
-            try:
-                s.bind(("127.0.0.1", random.randrange(20000, 30000)))
-                break
-            except OSError:
-                pass
-        s.listen()
+    """Somebody listens there."""
+    with socket.create_server(("127.0.0.1", take_port())) as s:
         yield s
 
 

@@ -199,7 +199,7 @@ def test_a_denial_that_is_still_to_be_confirmed_is_remembered(make_guarded):
 
 def test_a_denial_that_flaps_does_not_take_it_down(make_guarded):
     """One denial is no denial: the vault must say it three times."""
-    v = make_guarded(denied_confirm_interval="2s")
+    v = make_guarded(denied_confirm_interval="10s")
     revoke("unwrapKey")(v)
     v.answers("denied")
     grant(v)
@@ -325,7 +325,7 @@ def test_the_mount_point_admits_nobody_beneath(make_guarded):
 def test_a_drill_ends_by_itself(make_guarded):
     v = make_guarded()
     (v.mount_point / "f").write_bytes(PAGE)
-    result = v.ctl("drill", v.name, "--denial", "--for", "2s", "--yes")
+    result = v.ctl("drill", v.name, "--denial", "--for", "8s", "--yes")
     assert "inaccessible" in result.stdout
     assert error_of((v.mount_point / "f").read_bytes) in ("EKEYREVOKED", None)
     v.reach("online")
