@@ -315,6 +315,13 @@ static unsigned finish_drain(struct guard *g, enum guard_state want)
 /* Before anything is mounted: the first answer decides. */
 static unsigned settle_start(struct guard *g, const struct guard_event *e, struct guard_time t)
 {
+	/* Granted by the secondary, after the primary said no and fell silent. */
+	if (g->has_key && guard_is_pending(g)) {
+		confirm_denial(g);
+		g->state = g->target = GUARD_INACCESSIBLE;
+		g->has_key = false;
+		return GUARD_DO_SWITCH | GUARD_DO_WIPE;
+	}
 	if (g->reasons || g->has_key) {
 		g->state = g->target = g->reasons ? GUARD_INACCESSIBLE : GUARD_ONLINE;
 		return GUARD_DO_SWITCH;

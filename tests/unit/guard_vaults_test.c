@@ -35,6 +35,19 @@ static void remembered_primary_denial(void)
 	assert_false(actions & GUARD_DO_UNLOCK);
 }
 
+/* It said no, and is silent since: that is no start for the secondary. */
+static void remembered_pending_denial(void)
+{
+	const struct guard_record record = { .pending = true, .denied_at = now.now };
+
+	guard = guard_start(&record, now);
+	event(GUARD_TICK);
+	unlocked_by_secondary();
+	assert_true(actions & GUARD_DO_WIPE);
+	assert_true(actions & GUARD_DO_PERSIST);
+	assert_int_equal(guard.reasons, GUARD_DENIED);
+}
+
 static void remembered_secondary_denial(void)
 {
 	start_with((struct guard_record){
@@ -180,6 +193,9 @@ static const struct guard_line lines[] = {
 	{ "| starting | remembered as denied by the primary, granted twice by the secondary | "
 	  "inaccessible |",
 	  remembered_primary_denial, GUARD_INACCESSIBLE },
+	{ "| starting | remembered as denied once by the primary, granted by the secondary | "
+	  "inaccessible |",
+	  remembered_pending_denial, GUARD_INACCESSIBLE },
 	{ "| starting | remembered as denied by the secondary, granted twice by the primary | "
 	  "online, by way of the DEK |",
 	  remembered_secondary_denial, GUARD_ONLINE },
