@@ -33,9 +33,11 @@ static void say_fix(const struct guard_view *view, const struct volume_config *v
 	const struct guard *g = &view->guard;
 	const struct vault_report *r = &view->report;
 	bool denied = g->denials || g->reasons & GUARD_DENIED;
+	/* The last answer may be another vault's than the one that denied. */
+	bool apart = denied && vc->settings.secondary && r->verdict != VAULT_DENIED;
 	char vault[KID_VAULT_MAX];
 
-	if (view->answered && (denied ? r->verdict == VAULT_DENIED : r->verdict != VAULT_GRANTED))
+	if (view->answered && r->verdict != VAULT_GRANTED && !apart)
 		(void)snprintf(out, len, "%s", r->error.next);
 	else if (denied)
 		(void)snprintf(out, len, "grant the key again in %s", denying_vault(g, vc, vault));
