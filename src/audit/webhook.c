@@ -18,8 +18,8 @@
 #define BACKOFF_MOST_MS	   60000
 
 /* When an event is given up: never answered; answered by a 5xx; refused, so many times. */
-#define UNANSWERED_MS (24 * 3600 * UINT64_C(1000))
-#define TROUBLED_MS   (3600 * UINT64_C(1000))
+#define UNANSWERED_MS (UINT64_C(24) * 3600 * 1000)
+#define TROUBLED_MS   (UINT64_C(3600) * 1000)
 #define REFUSALS_MAX  3
 
 struct webhook {

@@ -86,7 +86,7 @@ static struct span host_of(struct span url)
 {
 	struct span host = { url.at + SCHEME_LEN, 0 };
 
-	while (SCHEME_LEN + host.len < url.len && !memchr("/?#", host.at[host.len], 3))
+	while (SCHEME_LEN + host.len < url.len && !strchr("/?#", host.at[host.len]))
 		host.len++;
 	return host;
 }
@@ -163,7 +163,7 @@ int webhook_target_read(const char *file, const char *ca_file, struct webhook_ta
 
 	if (r == 0)
 		r = webhook_target_parse(file, text, &t, reterr);
-	if (r == 0)
+	if (r == 0 && t)
 		r = set_ca_file(t, ca_file, reterr);
 	if (r == 0)
 		*ret_target = TAKE_PTR(t);

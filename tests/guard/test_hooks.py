@@ -109,6 +109,11 @@ def test_each_event_is_told_in_turn_to_a_stranger(make_hooked, told):
         del os.environ["AZURE_CLIENT_SECRET"]
     helper = helper_of(v)
     assert b"not-to-be-seen" not in Path(f"/proc/{helper}/environ").read_bytes()
+    wait_for(lambda: sorted(os.listdir(f"/proc/{helper}/fd")) == ["0", "1", "2", "3"],
+             "the helper to have nothing but the link, between two commands")
+    status = Path(f"/proc/{helper}/status").read_text()
+    assert f"Uid:\t{NOBODY.pw_uid}\t{NOBODY.pw_uid}\t{NOBODY.pw_uid}\t" in status
+    assert "CapPrm:\t0000000000000020\n" in status  # CAP_KILL, for commands that become others
     v.ctl("lock", v.name)
     # Those that have not begun a few seconds after an unmount are given up.
     wait_for(lambda: recorded(v, "lock") and all_told(v, told), lambda: names(told))
