@@ -42,12 +42,21 @@ static void *signal_loop(void *arg)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
 	sigaddset(&set, STOP_SIGNAL_THREAD);
 	while (sigwait(&set, &signal) == 0 && !atomic_load(&d->ended)) {
 		struct errmsg err = { 0 };
 
 		if (signal == STOP_SIGNAL_THREAD) /* somebody else's */
 			continue;
+		if (signal == SIGHUP) {
+			const struct volume_command reload = { .name = "reload" };
+			struct config_changes changes;
+
+			volume_event_command(d->volume, &reload);
+			IGNORE_RESULT(volume_reload(d->volume, &changes, &err), "it is logged");
+			continue;
+		}
 		if (!atomic_load(&d->mounted)) {
 			guard_runner_cancel(volume_guard(d->volume));
 			continue;

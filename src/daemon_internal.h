@@ -47,6 +47,9 @@ void daemon_close_events(struct daemon *d);
 
 /* Fork the process that runs on_event: with all capabilities, and before any secret. */
 int daemon_fork_hook(struct daemon *d, struct errmsg *reterr) WARN_UNUSED;
+/* Others from now on, or none of them; of volume_reload(). `arg` is the daemon. */
+int daemon_reload_outlets(void *arg, const struct settings *now, const struct settings *was,
+			  struct errmsg *reterr) WARN_UNUSED;
 /* Hook and webhook, for what events the log is told of: after vault_init(). */
 int daemon_open_outlets(struct daemon *d, struct errmsg *reterr) WARN_UNUSED;
 #define DAEMON_SINKS 3
@@ -63,7 +66,7 @@ int daemon_finish(struct daemon *d) WARN_UNUSED;
 /* Let go of the terminal: whoever waits for our output must see its end. */
 void daemon_detach_output(void);
 
-/* Serve SIGTERM and SIGINT, until daemon_stop_signals(). */
+/* Serve SIGTERM, SIGINT and SIGHUP, until daemon_stop_signals(). */
 int daemon_start_signals(struct daemon *d) WARN_UNUSED;
 void daemon_stop_signals(struct daemon *d);
 

@@ -38,6 +38,26 @@ void daemon_sinks(const struct daemon *d, struct audit_sink ret_sinks[static DAE
 	ret_sinks[2] = (struct audit_sink){ audit_journal_send, d->journal };
 }
 
+int daemon_reload_outlets(void *arg, const struct settings *now, const struct settings *was,
+			  struct errmsg *reterr)
+{
+	const struct daemon *d = arg;
+	const struct webhook_options webhook = { .volume = d->request->volume->name,
+						 .file = now->webhook_file,
+						 .ca_file = now->webhook_ca_file };
+	struct errmsg ignored = { 0 };
+	int r = now->on_event ? hook_check_command(now->on_event, reterr) : 0;
+
+	if (r == 0)
+		r = hook_replace(d->hook, now->on_event, reterr);
+	if (r < 0)
+		return r;
+	r = webhook_replace(d->webhook, &webhook, reterr);
+	if (r < 0)
+		IGNORE_RESULT(hook_replace(d->hook, was->on_event, &ignored), "it was that");
+	return r;
+}
+
 static void hook_lost(void *arg)
 {
 	const struct daemon *d = arg;

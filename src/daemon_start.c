@@ -102,6 +102,7 @@ static int open_volume(struct daemon *d, struct errmsg *reterr)
 	const struct mount_request *request = d->request;
 	const struct volume_options options = { .sys = &sysio_kernel,
 						.audit = d->audit,
+						.reloader = { daemon_reload_outlets, d },
 						.accept_header = request->accept_header,
 						.highest_node = d->keeper.highest_node };
 	int r = mountpoint_check(request->volume, reterr);

@@ -156,6 +156,7 @@ int keeper_watch(const struct keeper *k, pid_t daemon)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
 	signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (pidfd >= 0) /* else there is nothing to wait for but its end */
 		device = watch(k->socket, pidfd, signal_fd, daemon);

@@ -180,6 +180,24 @@ static bool is_waiting(const struct config *config, const char *name)
 	return state && (strcmp(state, "waiting") == 0 || strcmp(state, "starting") == 0);
 }
 
+/* A restart drops the DEK: what serves now, as reads in an outage do, comes back with a grant only. */
+static void warn_of_trouble(const struct config *config, const char *name)
+{
+	CLEANUP_JSON json_t *request = json_pack("{s:s}", "command", "status");
+	CLEANUP_JSON json_t *answer = NULL;
+	const json_t *access;
+
+	if (!request || control_call(config->runtime_dir, name, request, &answer) < 0)
+		return;
+	access = json_object_get(answer, "key_access");
+	if (json_is_true(json_object_get(access, "trouble")) ||
+	    json_array_size(json_object_get(answer, "reasons")) > 0)
+		fprintf(stderr,
+			"tdefs: volume %s: warning: its key is not granted now: mounted again, it "
+			"gives no contents until it is\n  next: see tdefsctl events %s\n",
+			name, name);
+}
+
 static int end_waiting(const struct config *config, const char *name, struct errmsg *reterr)
 {
 	CLEANUP_FREE char *mount = NULL;
@@ -206,6 +224,7 @@ int daemon_unmount(const struct config *config, const struct volume_config *vc,
 
 	if (is_waiting(config, vc->name))
 		return end_waiting(config, vc->name, reterr);
+	warn_of_trouble(config, vc->name);
 	if (where && look_at_mount(vc->name, where) == 0)
 		r = find_daemon(config, vc->name, where, &pidfd, reterr);
 	if (r == 0)

@@ -162,6 +162,11 @@ class Volume:
         return run(BUILD / "tdefsctl", "--config", self.config, *args, check=check,
                    env=self._environment())
 
+    def start_ctl(self, *args):
+        """The same, not waited for: whoever starts it ends it."""
+        return subprocess.Popen([BUILD / "tdefsctl", "--config", self.config, *args],
+                                stdout=subprocess.PIPE, text=True, env={**os.environ, **self._environment()})
+
     def ctl_json(self, *args):
         return json.loads(self.ctl("--json", *args, check=False).stdout)
 

@@ -139,6 +139,16 @@ const struct settings *settings_for_vault(const struct settings *s, const char *
 /* Whether a vault may be contacted, by `allowed_vaults`. */
 bool settings_allow_host(const struct settings *s, const char *host);
 
+/*
+ * What two configs say otherwise of one volume, as names with commas: what a
+ * mounted volume takes over, and what it cannot.
+ */
+struct config_changes {
+	char live[512], fixed[1024];
+};
+void config_compare(const struct config *a, const struct volume_config *va, const struct config *b,
+		    const struct volume_config *vb, struct config_changes *ret_changes);
+
 /* Is `inner` the same as `outer`, or beneath it? Both absolute, without needless slashes. */
 bool path_is_beneath(const char *inner, const char *outer);
 

@@ -4,7 +4,7 @@
  * one line of JSON; one answer, one line of JSON. Owned root:tdefs, mode 0660;
  * by peer credentials the group may read, everything else is uid 0's.
  *
- * Requests: {"command": C} with C status, metrics, recheck ("path": "a/b"), lock, resume, extend
+ * Requests: {"command": C} with C status, metrics, recheck ("path": "a/b"), lock, resume, reload, extend
  * ("seconds": N) or drill ("kind": "outage", "denial" or "end", "seconds": N).
  * Answers carry "schema" and either what was asked for, or "error". Paths and key
  * identifiers are text as text_escape() makes it, in requests too.

@@ -25,15 +25,16 @@ enum gate_request {
 
 struct gate {
 	_Atomic unsigned position;
+	_Atomic uint64_t refused; /* requests, in all */
 	_Atomic unsigned readers; /* requests between gate_enter() and gate_leave() */
-	bool delete_by_all;	  /* constant */
+	_Atomic bool delete_by_all;
 };
 
 /* Serve as `guard`'s state says from now on. */
 void gate_move(struct gate *gate, const struct guard *guard);
 
 /* 0, or the negative errno that answers this request of this user. */
-int gate_check(const struct gate *gate, enum gate_request request, uid_t uid);
+int gate_check(struct gate *gate, enum gate_request request, uid_t uid);
 
 /*
  * Around a request that shows plaintext, its reply included: what entered before

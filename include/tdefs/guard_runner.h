@@ -47,6 +47,7 @@ struct guard_ops {
 /* What can be told of a guard at one moment. */
 struct guard_view {
 	struct guard guard;
+	struct guard_policy policy;
 	struct vault_report report; /* of the last answer; `verdict` and what goes with it */
 	bool answered;		    /* there was one */
 	uint64_t report_at;	    /* when, seconds since 1970 */
@@ -60,7 +61,7 @@ struct guard_view {
 
 struct guard_runner;
 
-/* All pointers outlive the runner. Nothing is asked before guard_runner_start(). */
+/* `clock`, `ops` and `arg` outlive the runner. Nothing is asked before guard_runner_start(). */
 int guard_runner_new(const struct guard_policy *policy, const struct clock *clock,
 		     const struct guard_ops *ops, void *arg, const struct guard_record *record,
 		     struct guard_runner **ret_runner) WARN_UNUSED;
@@ -81,6 +82,10 @@ bool guard_runner_is_cancelled(struct guard_runner *r);
  * for: the view says `resuming`. -EAGAIN: another command is at work.
  */
 int guard_runner_command(struct guard_runner *r, const struct guard_event *event) WARN_UNUSED;
+
+/* Other timers from now on; what is at work, a probe or a drain, keeps its own. Thread-safe. */
+void guard_runner_set_policy(struct guard_runner *r, const struct guard_policy *policy);
+struct guard_policy guard_runner_policy(struct guard_runner *r);
 
 void guard_runner_view(struct guard_runner *r, struct guard_view *ret_view);
 

@@ -18,6 +18,7 @@
  *     range_lock.lock, idtable.lock, the log's queue.lock, the secret arena's lock, a recorder's lock
  *     (src/audit/recorder.h): innermost; so are those of a hook and a webhook (src/audit/outlet.h)
  *
+ *     volume.reload_lock   what was taken over last, over reading tdefs.conf; above the next
  *     guard_runner.lock    a volume's guard and what waits for it; above worker.lock,
  *                          apart from the others: held for no call into the volume
  */

@@ -62,7 +62,15 @@ int volume_format(const struct sysio *sys, const struct config *config,
 
 struct volume;
 
+/* What else takes over settings that were read again; all or nothing. `was`: those until now. */
+struct volume_reloader {
+	int (*reload)(void *arg, const struct settings *now, const struct settings *was,
+		      struct errmsg *reterr);
+	void *arg;
+};
+
 struct volume_options {
+	struct volume_reloader reloader; /* of volume_reload(); none: zeros */
 	const struct sysio *sys;
 	struct audit *audit;		/* the event log, outlives the volume; may be NULL */
 	bool accept_header;		/* a header that does not match the pin becomes the pin's */
@@ -85,6 +93,14 @@ int volume_open(const struct config *config, const struct volume_config *vc,
 int volume_start(struct volume *v, struct errmsg *reterr) WARN_UNUSED;
 struct guard_runner *volume_guard(struct volume *v); /* NULL before volume_start() */
 struct gate *volume_gate(struct volume *v);
+
+/*
+ * Read the config's file again and take over what a mounted volume can: timers,
+ * mostly. All or nothing: a file that is not valid, or that says otherwise of what
+ * cannot change, changes nothing. Thread-safe, after volume_start().
+ */
+int volume_reload(struct volume *v, struct config_changes *ret_changes,
+		  struct errmsg *reterr) WARN_UNUSED;
 
 /*
  * How whoever serves the volume drops the cached pages of a node, writing dirty

@@ -320,12 +320,17 @@ static int read_file(const char *path, char **ret_text, struct errmsg *reterr)
 int config_load(const char *path, struct config **ret_config, struct errmsg *reterr)
 {
 	CLEANUP_FREE char *text = NULL;
+	CLEANUP_FREE char *whole = NULL;
 	int r;
 
 	if (!path)
 		path = getenv(CONFIG_ENVIRONMENT);
 	if (!path || !*path)
 		path = CONFIG_DEFAULT_PATH;
+	if (path[0] != '/') /* a daemon that reads it again is elsewhere by then */
+		whole = realpath(path, NULL);
+	if (whole)
+		path = whole;
 	r = read_file(path, &text, reterr);
 	return r < 0 ? r : config_parse(path, text, ret_config, reterr);
 }

@@ -195,6 +195,26 @@ void keys_list(enum key_place place, char *out, size_t len)
 					       keys[i].name);
 }
 
+size_t keys_count(void)
+{
+	return ARRAY_SIZE(keys);
+}
+
+const char *key_name(size_t n)
+{
+	return keys[n].name;
+}
+
+bool key_is_of_vault(size_t n)
+{
+	return keys[n].place & KEY_IN_VAULT;
+}
+
+bool key_is_same(size_t n, struct key_target a, struct key_target b)
+{
+	return value_is_same(keys[n].kind, field_of(&keys[n], a), field_of(&keys[n], b));
+}
+
 static const struct guard_policy guard_defaults = {
 	.probe_interval_ms = MINUTE,
 	.probe_timeout_ms = 10 * SECOND,

@@ -41,6 +41,7 @@ extern const struct value_kind value_path, value_command, value_protector, value
 	value_kid, value_hosts;
 
 int value_copy(const struct value_kind *kind, const void *from, void *to) WARN_UNUSED;
+bool value_is_same(const struct value_kind *kind, const void *a, const void *b);
 int value_replace_string(char **field, const char *text) WARN_UNUSED;
 
 /* Where a value goes: `settings` are the section's own. */
@@ -62,6 +63,12 @@ void key_set_add(struct key_set *set, const struct config_key *key);
 
 /* Names of a section's keys, comma-separated. */
 void keys_list(enum key_place place, char *out, size_t len);
+
+/* Of two configs, by the n-th key: a name, and whether it says the same of their volumes. */
+size_t keys_count(void);
+const char *key_name(size_t n);
+bool key_is_of_vault(size_t n);
+bool key_is_same(size_t n, struct key_target a, struct key_target b);
 
 int keys_default(struct config *c) WARN_UNUSED;
 /* Fill what the volume did not set from [server]. */

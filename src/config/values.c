@@ -31,6 +31,17 @@ int value_copy(const struct value_kind *kind, const void *from, void *to)
 	return text ? value_replace_string(to, text) : 0;
 }
 
+bool value_is_same(const struct value_kind *kind, const void *a, const void *b)
+{
+	const char *one, *other;
+
+	if (kind->size)
+		return memcmp(a, b, kind->size) == 0;
+	one = *(char *const *)a;
+	other = *(char *const *)b;
+	return one == other || (one && other && strcmp(one, other) == 0);
+}
+
 /* One slash between names and none at the end, so that equal paths are equal strings. */
 static void tidy_path(char *path)
 {

@@ -65,15 +65,13 @@ static void alarms(struct exposition *e, const struct status_source *s)
 static void until_read_only(struct exposition *e, const struct status_source *s)
 {
 	exposition_seconds(e, "", EXPOSITION_LABELS(VOLUME),
-			   guard_until_read_only(&s->vc->settings.guard, &s->view.guard,
-						 s->view.now_ms));
+			   guard_until_read_only(&s->view.policy, &s->view.guard, s->view.now_ms));
 }
 
 static void until_denied(struct exposition *e, const struct status_source *s)
 {
 	exposition_seconds(e, "", EXPOSITION_LABELS(VOLUME),
-			   guard_until_denied(&s->vc->settings.guard, &s->view.guard,
-					      s->view.now_ms));
+			   guard_until_denied(&s->view.policy, &s->view.guard, s->view.now_ms));
 }
 
 static void last_grant(struct exposition *e, const struct status_source *s)

@@ -49,7 +49,7 @@ void control_next_step(const struct guard_view *view, const struct volume_config
 		       size_t len)
 {
 	const struct guard *g = &view->guard;
-	uint64_t heals_until = g->denied_at + vc->settings.guard.heal_window_ms / 1000;
+	uint64_t heals_until = g->denied_at + view->policy.heal_window_ms / 1000;
 	char fix[CONTROL_NEXT_STEP_MAX / 2 + 512];
 
 	say_fix(view, vc, fix, sizeof(fix));

@@ -62,13 +62,13 @@ static uint64_t asked_ms(const json_t *request)
 
 static json_t *answer_extend(const struct control_context *context, const json_t *request)
 {
-	const struct guard_policy *p = &volume_config(context->volume)->settings.guard;
+	const struct guard_policy p = guard_runner_policy(volume_guard(context->volume));
 	struct guard_event e = { .kind = GUARD_EXTEND, .for_ms = asked_ms(request) };
 
 	if (e.for_ms == 0)
 		return error_answer("extend needs \"seconds\"");
-	if (e.for_ms > p->outage_extend_max_ms)
-		return error_answer(p->outage_extend_max_ms
+	if (e.for_ms > p.outage_extend_max_ms)
+		return error_answer(p.outage_extend_max_ms
 					    ? "longer than outage_extend_max allows"
 					    : "outage_extend_max is 0: nothing may be extended");
 	return command(context, &e);
@@ -90,6 +90,20 @@ static json_t *answer_drill(const struct control_context *context, const json_t 
 	if (e.for_ms == 0 || e.for_ms > GUARD_DRILL_MAX_MS)
 		return error_answer("drill needs \"seconds\", 1 to 300");
 	return command(context, &e);
+}
+
+static json_t *answer_reload(const struct control_context *context, const json_t *request)
+{
+	struct config_changes changes;
+	struct errmsg err = { 0 };
+
+	(void)request;
+	if (volume_reload(context->volume, &changes, &err) < 0) {
+		text_escape_message(&err);
+		return json_pack("{s:i, s:s, s:s}", "schema", CONTROL_SCHEMA, "error", err.text,
+				 "next", err.next);
+	}
+	return json_pack("{s:i, s:s}", "schema", CONTROL_SCHEMA, "taken", changes.live);
 }
 
 static json_t *answer_recheck(const struct control_context *context, const json_t *request)
@@ -117,7 +131,7 @@ static const struct command {
 	{ "status", true, answer_status },    { "metrics", true, answer_metrics },
 	{ "recheck", false, answer_recheck }, { "lock", false, answer_lock },
 	{ "resume", false, answer_resume },   { "extend", false, answer_extend },
-	{ "drill", false, answer_drill },
+	{ "drill", false, answer_drill },     { "reload", false, answer_reload },
 };
 
 /* What anyone may ask, and what changes nothing, is not: it could fill the event log. */

@@ -78,13 +78,12 @@ static json_t *trouble_since(const struct status_source *s)
 
 static json_t *seconds_until_read_only(const struct status_source *s)
 {
-	return seconds(
-		guard_until_read_only(&s->vc->settings.guard, &s->view.guard, s->view.now_ms));
+	return seconds(guard_until_read_only(&s->view.policy, &s->view.guard, s->view.now_ms));
 }
 
 static json_t *seconds_until_denied(const struct status_source *s)
 {
-	return seconds(guard_until_denied(&s->vc->settings.guard, &s->view.guard, s->view.now_ms));
+	return seconds(guard_until_denied(&s->view.policy, &s->view.guard, s->view.now_ms));
 }
 
 static json_t *cache_purged(const struct status_source *s)
@@ -105,6 +104,11 @@ static json_t *state_not_kept(const struct status_source *s)
 static json_t *state_being_kept(const struct status_source *s)
 {
 	return json_boolean(s->view.persisting);
+}
+
+static json_t *refused(const struct status_source *s)
+{
+	return json_integer((json_int_t)atomic_load(&volume_gate(s->context->volume)->refused));
 }
 
 static json_t *next_step(const struct status_source *s)
@@ -138,6 +142,7 @@ json_t *status_key_access(const struct status_source *s)
 		{ "cache_purged", cache_purged },
 		{ "resuming", resuming },
 		{ "state_not_kept", state_not_kept },
+		{ "refused", refused },
 		{ "state_being_kept", state_being_kept },
 		{ "next_step", next_step },
 		{ "probes", probes },

@@ -35,7 +35,7 @@ int guard_runner_new(const struct guard_policy *policy, const struct clock *cloc
 
 	if (!r)
 		return -ENOMEM;
-	r->policy = policy;
+	r->policy = *policy;
 	r->clock = clock;
 	r->ops = ops;
 	r->arg = arg;
@@ -132,12 +132,26 @@ int guard_runner_command(struct guard_runner *r, const struct guard_event *event
 	return r->commanding ? -ESHUTDOWN : 0;
 }
 
+void guard_runner_set_policy(struct guard_runner *r, const struct guard_policy *policy)
+{
+	LOCK_SCOPE(&r->lock);
+	r->policy = *policy;
+	runner_poke(r); /* a deadline may be nearer now, or over */
+}
+
+struct guard_policy guard_runner_policy(struct guard_runner *r)
+{
+	LOCK_SCOPE(&r->lock);
+	return r->policy;
+}
+
 void guard_runner_view(struct guard_runner *r, struct guard_view *ret_view)
 {
 	LOCK_SCOPE(&r->lock);
 	*ret_view = r->view;
 	ret_view->persisting = r->record_done != r->record_wanted;
 	ret_view->guard = r->guard;
+	ret_view->policy = r->policy;
 	ret_view->now_ms = r->clock->boot_ms();
 }
 

@@ -10,7 +10,6 @@
 enum vault_job { JOB_NONE, JOB_PROBE, JOB_UNLOCK, JOB_RESUME, JOB_COUNT };
 
 struct guard_runner {
-	const struct guard_policy *policy;
 	const struct clock *clock;
 	const struct guard_ops *ops;
 	void *arg;
@@ -24,6 +23,7 @@ struct guard_runner {
 	 */
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* a step was made, a command was done, or it was cancelled */
+	struct guard_policy policy;
 	struct guard guard;
 	struct guard_view view;	    /* but for `guard` and `now_ms` */
 	struct guard_event command; /* the operator's, while `commanding` */

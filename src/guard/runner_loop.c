@@ -93,7 +93,7 @@ static void ask_workers(struct guard_runner *r, unsigned actions)
 	if (actions & GUARD_DO_REFUSE) {
 		r->drained = false;
 		r->draining++;
-		r->drain_until_ms = r->clock->boot_ms() + r->policy->drain_timeout_ms;
+		r->drain_until_ms = r->clock->boot_ms() + r->policy.drain_timeout_ms;
 		worker_ask(&r->drainer);
 	}
 	if (actions & GUARD_DO_SWITCH) {
@@ -134,7 +134,7 @@ static void step(struct guard_runner *r, const struct guard_event *e)
 	{
 		LOCK_SCOPE(&r->lock);
 		before = r->guard;
-		actions = guard_step(r->policy, &r->guard, e, runner_time(r));
+		actions = guard_step(&r->policy, &r->guard, e, runner_time(r));
 		if (r->view.persist_failed && e->kind == GUARD_PROBED) /* once more */
 			actions |= GUARD_DO_PERSIST;
 		after = r->guard;
@@ -203,7 +203,7 @@ static uint64_t next_moment(const struct guard_runner *r)
 
 	if (r->job != JOB_NONE)
 		g.next_probe_ms = r->job_until_ms;
-	return earlier(guard_next_tick(r->policy, &g), r->drain_until_ms);
+	return earlier(guard_next_tick(&r->policy, &g), r->drain_until_ms);
 }
 
 /* Until something happens or the guard's next moment. */

@@ -100,7 +100,7 @@ void runner_start_job(struct guard_runner *r, struct guard_time t)
 	}
 	r->asked = job;
 	r->job_until_ms = t.ms + (job == JOB_UNLOCK ? UNLOCK_PATIENCE : PROBE_PATIENCE) *
-					 r->policy->probe_timeout_ms;
+					 r->policy.probe_timeout_ms;
 	worker_ask(&r->asker);
 }
 

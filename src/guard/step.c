@@ -384,10 +384,13 @@ unsigned guard_step(const struct guard_policy *p, struct guard *g, const struct 
 		    struct guard_time t)
 {
 	const struct guard_record before = guard_record_of(g);
+	struct guard_record meanwhile;
 	unsigned actions;
 
 	on_event(p, g, e, t);
 	on_time(p, g, t);
 	actions = keep(g, &before, e->kind);
-	return actions | settle(p, g, e, t);
+	meanwhile = guard_record_of(g);
+	actions |= settle(p, g, e, t);
+	return actions | keep(g, &meanwhile, GUARD_TICK); /* a start may confirm a denial */
 }

@@ -45,15 +45,20 @@ static int when_inaccessible(unsigned position, enum gate_request request, bool 
 	return position & POSITION_DENIED ? -EKEYREVOKED : -ENOKEY;
 }
 
-int gate_check(const struct gate *gate, enum gate_request request, uid_t uid)
+int gate_check(struct gate *gate, enum gate_request request, uid_t uid)
 {
 	unsigned position = atomic_load(&gate->position);
+	int r;
 
 	if (position == 0)
 		return 0;
-	if (position & POSITION_READ_ONLY)
-		return when_read_only(position, request);
-	return when_inaccessible(position, request, uid == 0 || gate->delete_by_all);
+	r = position & POSITION_READ_ONLY
+		    ? when_read_only(position, request)
+		    : when_inaccessible(position, request,
+					uid == 0 || atomic_load(&gate->delete_by_all));
+	if (r < 0)
+		atomic_fetch_add(&gate->refused, 1);
+	return r;
 }
 
 int gate_enter(struct gate *gate)

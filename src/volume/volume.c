@@ -18,6 +18,8 @@ static void volume_free(struct volume *v)
 {
 	if (v->left_behind) /* a thread may still come back to it */
 		return;
+	config_free(v->taken);
+	pthread_mutex_destroy(&v->reload_lock);
 	file_keys_free(v->keys);
 	secondary_close(v->secondary);
 	watched_vault_close(v->vault);
@@ -162,9 +164,12 @@ int volume_open(const struct config *config, const struct volume_config *vc,
 	v->watch.counts = &v->vault_counts;
 	v->sys = options->sys;
 	v->highest_node = options->highest_node;
+	v->reloader = options->reloader;
+	atomic_store(&v->probe_timeout_ms, vc->settings.guard.probe_timeout_ms);
+	pthread_mutex_init(&v->reload_lock, NULL);
 	v->backing = BACKING_NONE;
 	v->lock_fd = -1;
-	v->gate.delete_by_all = vc->settings.inaccessible_delete == DELETE_BY_ALL;
+	atomic_store(&v->gate.delete_by_all, vc->settings.inaccessible_delete == DELETE_BY_ALL);
 	v->keys = file_keys_new();
 	r = v->keys ? 0 : errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
 	if (r == 0)

@@ -162,7 +162,7 @@ static void put_seconds(json_t *details, const char *key, uint64_t ms)
 static void in_trouble(const struct volume *v, const char *event, const struct guard *g,
 		       const struct vault_report *report)
 {
-	const struct guard_policy *p = &v->vc->settings.guard;
+	const struct guard_policy policy = guard_runner_policy(v->runner), *p = &policy;
 	const uint64_t now_ms = clock_kernel.boot_ms();
 	json_t *details = json_object();
 

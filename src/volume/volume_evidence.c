@@ -52,7 +52,7 @@ static struct guard_probe weigh(struct secondary *s, struct vault_report *report
 
 struct guard_probe volume_probe_vaults(struct volume *v, struct vault_report *ret_report)
 {
-	const uint64_t wait_ms = v->vc->settings.guard.probe_timeout_ms + GRACE_MS;
+	const uint64_t wait_ms = (uint64_t)volume_probe_timeout(v) + GRACE_MS;
 	struct vault_report second = { 0 };
 
 	volume_probe(v, ret_report);
@@ -64,7 +64,7 @@ struct guard_probe volume_probe_vaults(struct volume *v, struct vault_report *re
 
 struct guard_probe volume_unlock_vaults(struct volume *v, struct vault_report *ret_report)
 {
-	const uint64_t wait_ms = 3 * v->vc->settings.guard.probe_timeout_ms + GRACE_MS;
+	const uint64_t wait_ms = 3 * (uint64_t)volume_probe_timeout(v) + GRACE_MS;
 	CLEANUP_SECRET struct secret *dek = NULL;
 	struct vault_report second = { 0 };
 
@@ -129,7 +129,8 @@ static void prove(struct secondary *s)
 	const uint64_t retry_ms = 10 * p->probe_interval_ms;
 	CLEANUP_SECRET struct secret *dek = NULL;
 	struct vault_report report = { 0 };
-	bool good = secondary_ask(s, ASKER_PROVER, 3 * p->probe_timeout_ms + GRACE_MS, &dek,
+	bool good = secondary_ask(s, ASKER_PROVER,
+				  3 * (uint64_t)volume_probe_timeout(s->volume) + GRACE_MS, &dek,
 				  &report) == VAULT_GRANTED;
 
 	if (good)

@@ -93,7 +93,7 @@ static void drain(void *arg, enum guard_state target)
 	struct volume *v = arg;
 
 	IGNORE_RESULT(visit_files(v, v->drain_crew, target == GUARD_READ_ONLY, drain_node,
-				  v->vc->settings.guard.drain_timeout_ms),
+				  guard_runner_policy(v->runner).drain_timeout_ms),
 		      "what hangs is latched when it fails");
 }
 

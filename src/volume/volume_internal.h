@@ -44,13 +44,23 @@ struct volume {
 
 	struct guard_record remembered;
 	struct guard_runner *runner;
-	bool left_behind; /* a thread of the runner hangs with the vault */
+	pthread_mutex_t reload_lock;	   /* guards `taken`; over reading the file; outermost */
+	_Atomic uint64_t probe_timeout_ms; /* as it was taken over last */
+	struct volume_reloader reloader;
+	struct config *taken; /* by the last reload; NULL: none */
+	bool left_behind;     /* a thread of the runner hangs with the vault */
 	_Atomic(const struct volume_cache *) cache; /* NULL: nobody serves it yet */
 };
 
 static inline const struct key_slot *volume_slot(const struct volume *v)
 {
 	return volume_header_active_slot(&v->found.header);
+}
+
+/* Of a call to a vault; a reload may change it. */
+static inline unsigned volume_probe_timeout(const struct volume *v)
+{
+	return (unsigned)atomic_load(&v->probe_timeout_ms);
 }
 
 /* Read the header and check it against the pin; needs no key. */

@@ -115,8 +115,7 @@ enum vault_verdict volume_unlock(struct volume *v, struct vault_report *ret_repo
 	CLEANUP_SECRET struct secret *dek = NULL;
 	const struct settings *settings = &v->vc->settings;
 	int r = keyring_unlock(watched_vault_of(v->vault), settings->protector, &v->found.header,
-			       v->vc->name, (unsigned)settings->guard.probe_timeout_ms, &dek,
-			       ret_report);
+			       v->vc->name, volume_probe_timeout(v), &dek, ret_report);
 
 	if (r == 0)
 		return volume_take_dek(v, TAKE_PTR(dek), ret_report);
@@ -127,7 +126,7 @@ enum vault_verdict volume_unlock(struct volume *v, struct vault_report *ret_repo
 
 enum vault_verdict volume_probe(struct volume *v, struct vault_report *ret_report)
 {
-	unsigned timeout_ms = (unsigned)v->vc->settings.guard.probe_timeout_ms;
+	unsigned timeout_ms = volume_probe_timeout(v);
 
 	watched_vault_probing(v->vault);
 	keyring_probe(watched_vault_of(v->vault), volume_slot(v), v->vc->name, &clock_kernel,

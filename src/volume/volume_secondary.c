@@ -47,7 +47,7 @@ static void question_free(struct question *q)
 
 static unsigned probe_timeout(const struct secondary *s)
 {
-	return (unsigned)s->volume->vc->settings.guard.probe_timeout_ms;
+	return volume_probe_timeout(s->volume);
 }
 
 /* The kid of the slot's key there, which is looked for once. */

@@ -195,7 +195,7 @@ def test_the_group_may_read_but_not_lock(make_guarded):
         good = (v.control("status")["state"] == "online"
                 and Metrics(v.control("metrics")["metrics"]).of("tdefs_up")
                 and all("only root" in v.control(c).get("error", "")
-                        for c in ("lock", "resume", "extend", "drill", "recheck")))
+                        for c in ("lock", "resume", "extend", "drill", "reload", "recheck")))
         os._exit(0 if good else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert v.now() == "online"

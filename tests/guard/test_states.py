@@ -136,7 +136,7 @@ def test_dirty_pages_that_are_refused_are_told_of(make_guarded):
     path = v.mount_point / "f"
     path.write_bytes(bytes(4096))
     fd = os.open(path, os.O_RDWR)
-    v.ctl("drill", v.name, "--outage", "--for", "60s", "--yes")
+    v.control("drill", kind="outage", seconds=300)
     v.reach("read-only", "drill")
     assert error_of(os.pwrite, fd, b"x", 0) == "EROFS"
     mapping = map_shared(fd, 4096)
@@ -320,18 +320,6 @@ def test_the_mount_point_admits_nobody_beneath(make_guarded):
     v = make_guarded()
     v.unmount()
     assert v.mount_point.stat().st_mode & 0o7777 == 0
-
-
-def test_a_drill_ends_by_itself(make_guarded):
-    v = make_guarded()
-    (v.mount_point / "f").write_bytes(PAGE)
-    result = v.ctl("drill", v.name, "--denial", "--for", "8s", "--yes")
-    assert "inaccessible" in result.stdout
-    assert error_of((v.mount_point / "f").read_bytes) in ("EKEYREVOKED", None)
-    v.reach("online")
-    assert (v.mount_point / "f").read_bytes() == PAGE
-    assert v.ctl("drill", v.name, "--denial", "--for", "10m", "--yes", check=False).returncode == 1
-    assert v.ctl("drill", v.name, "--denial", "--for", "1s", check=False).returncode == 1
 
 
 def test_extend(make_guarded):

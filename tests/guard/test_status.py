@@ -111,7 +111,7 @@ def test_what_engines_do(make_guarded, verb):
         v.reach("inaccessible", "locked")
         told = "SIGBUS"
     else:
-        v.ctl("drill", v.name, "--outage", "--for", "60s", "--yes")
+        v.control("drill", kind="outage", seconds=300)
         v.reach("read-only", "drill")
         told = "only read go on"
     engines = v.status()["engines"]

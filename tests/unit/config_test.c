@@ -413,9 +413,48 @@ static void the_sample_is_valid(void **state)
 	config_free(c);
 }
 
+/* What a mounted volume takes over, and what it cannot: by name, and nothing that is the same. */
+static void what_differs_is_named(void **state)
+{
+	static const char head[] = "[server]\nprotector = https://a.vault.azure.net/keys/k\n";
+	static const char volume[] = "[volume v]\nbacking = /b\nmount = /m\n";
+	static const struct {
+		const char *a, *b, *live, *fixed;
+	} cases[] = {
+		{ "", "", "", "" },
+		{ "", "threads = 16\n", "", "" },
+		{ "", "probe_interval = 7s\nheal_window = 1m\n", "probe_interval, heal_window",
+		  "" },
+		{ "log = /l\n", "", "", "log" },
+		{ "log = /l\n", "log = /z\ncache = writeback\non_denied = read-only\n", "on_denied",
+		  "cache, log" },
+		{ "", "[policy]\nrequire_key_backup = yes\n", "require_key_backup", "" },
+		{ "", "[vault a.vault.azure.net]\nclient_id = c\n", "", "a [vault HOST] section" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		CLEANUP_CONFIG struct config *a = NULL;
+		CLEANUP_CONFIG struct config *b = NULL;
+		struct config_changes changes;
+		struct errmsg err = { 0 };
+		char text[512];
+
+		(void)snprintf(text, sizeof(text), "%s%s%s", head, cases[i].a, volume);
+		assert_int_equal(config_parse("a", text, &a, &err), 0);
+		(void)snprintf(text, sizeof(text), "%s%s%s", head, cases[i].b, volume);
+		if (config_parse("b", text, &b, &err))
+			fail_msg("%s", err.text);
+		config_compare(a, &a->volumes[0], b, &b->volumes[0], &changes);
+		assert_string_equal(changes.live, cases[i].live);
+		assert_string_equal(changes.fixed, cases[i].fixed);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_differs_is_named),
 		cmocka_unit_test(volumes_inherit_and_override),
 		cmocka_unit_test(server_may_come_last),
 		cmocka_unit_test(mistakes_are_named_with_line_reason_and_next_step),

@@ -185,6 +185,7 @@ static int teardown(void **state)
 
 static void online(void)
 {
+	guard_runner_set_policy(runner, &policy);
 	assert_int_equal(guard_runner_start(runner), 0);
 	assert_int_equal(guard_runner_wait(runner, 0), GUARD_ONLINE);
 }
@@ -278,6 +279,21 @@ static void a_wait_for_a_vault_can_be_ended(void **state)
 	await(&unlocks, 3); /* it goes on asking */
 	guard_runner_cancel(runner);
 	assert_int_equal(guard_runner_wait(runner, 0), GUARD_WAITING);
+}
+
+/* Taken over while it runs: what is an outage by the new timers is one now. */
+static void another_policy_counts_at_once(void **state)
+{
+	(void)state;
+	online();
+	atomic_store(&verdict, VAULT_UNREACHABLE);
+	until_asked_again(VAULT_UNREACHABLE, 2);
+	assert_int_equal(view().guard.state, GUARD_ONLINE);
+	policy.outage_read_only_after_ms = policy.outage_deny_after_ms = 1;
+	policy.probe_interval_ms = 3600000;
+	guard_runner_set_policy(runner, &policy);
+	await_gate(GUARD_INACCESSIBLE);
+	assert_int_equal(view().policy.outage_deny_after_ms, 1);
 }
 
 static void a_broken_answer_ends_the_start(void **state)
@@ -416,6 +432,7 @@ int main(void)
 		TEST(a_record_that_hangs_delays_the_way_up_only),
 		TEST(a_record_is_written_before_the_end),
 		TEST(a_wait_for_a_vault_can_be_ended),
+		TEST(another_policy_counts_at_once),
 		TEST(a_broken_answer_ends_the_start),
 		TEST(a_question_that_hangs_is_an_outage),
 		TEST(a_grant_that_comes_too_late_lifts_nothing),

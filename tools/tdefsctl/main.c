@@ -32,6 +32,7 @@ static const struct verb {
 	{ "lock", 1, 1, verb_lock, "NAME", "take the key away; only resume undoes it" },
 	{ "resume", 1, 1, verb_resume, "NAME", "back online after a lock or an old denial" },
 	{ "extend", 1, 1, verb_extend, "NAME --for T", "more time in an outage of the vault" },
+	{ "reload", 1, 1, verb_reload, "NAME", "take over timers and hooks from tdefs.conf" },
 	{ "drill", 1, 1, verb_drill, "NAME --for T", "rehearse a loss: --outage, --denial" },
 	{ "safe-to-restart", 1, 1, verb_safe_to_restart, "NAME", "would it come back online?" },
 };

@@ -41,6 +41,7 @@ int verb_accept_lost(struct call *call);
 int verb_lock(struct call *call);
 int verb_resume(struct call *call);
 int verb_extend(struct call *call);
+int verb_reload(struct call *call);
 int verb_drill(struct call *call);
 int verb_safe_to_restart(struct call *call);
 

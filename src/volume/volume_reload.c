@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Settings that a mounted volume takes over from its file, read again. */
+#include <errno.h>
+
+#include "tdefs/log.h"
+#include "volume_internal.h"
+
+static void take(struct volume *v, const struct volume_config *vc)
+{
+	guard_runner_set_policy(v->runner, &vc->settings.guard);
+	atomic_store(&v->probe_timeout_ms, vc->settings.guard.probe_timeout_ms);
+	atomic_store(&v->gate.delete_by_all, vc->settings.inaccessible_delete == DELETE_BY_ALL);
+}
+
+static int refuse(const struct volume *v, const struct config_changes *changes,
+		  struct errmsg *reterr)
+{
+	errmsg_next(reterr, "unmount it and mount it again, or set back what was said of: %s",
+		    changes->fixed);
+	return errmsg_fail(reterr, -EBUSY, EXIT_CODE_CONFIG,
+			   "volume %s: nothing was taken over: a mounted volume cannot change: %s",
+			   v->vc->name, changes->fixed);
+}
+
+/* Under reload_lock. */
+static int reload(struct volume *v, struct config_changes *ret_changes, struct errmsg *reterr)
+{
+	const struct config *old = v->taken ? v->taken : v->config;
+	const struct volume_config *vc, *old_vc;
+	CLEANUP_CONFIG struct config *config = NULL;
+	struct config_changes changes;
+	int r = config_load(v->config->path, &config, reterr);
+
+	if (r == 0)
+		r = config_volume(config, v->vc->name, &vc, reterr);
+	if (r == 0)
+		r = config_volume(old, v->vc->name, &old_vc, reterr);
+	if (r < 0)
+		return r;
+	config_compare(old, old_vc, config, vc, &changes);
+	if (changes.fixed[0])
+		return refuse(v, &changes, reterr);
+	if (v->reloader.reload)
+		r = v->reloader.reload(v->reloader.arg, &vc->settings, &old_vc->settings, reterr);
+	if (r < 0)
+		return r;
+	take(v, vc);
+	config_free(v->taken);
+	v->taken = TAKE_PTR(config);
+	*ret_changes = changes;
+	return 0;
+}
+
+int volume_reload(struct volume *v, struct config_changes *ret_changes, struct errmsg *reterr)
+{
+	int r;
+	LOCK_SCOPE(&v->reload_lock);
+
+	r = reload(v, ret_changes, reterr);
+	if (r == 0)
+		log_info("volume %s: event=reload taken over: %s", v->vc->name,
+			 ret_changes->live[0] ? ret_changes->live : "nothing has changed");
+	else
+		log_error("volume %s: event=reload_refused: %s", v->vc->name, reterr->text);
+	return r;
+}
