@@ -102,10 +102,13 @@ def all_told(v, told):
 
 
 def test_each_event_is_told_in_turn_to_a_stranger(make_hooked, told):
+    groups = os.getgroups()
     os.environ["AZURE_CLIENT_SECRET"] = "not-to-be-seen"
+    os.setgroups([*groups, 4])
     try:
         v = make_hooked(TELL, "two", "words")
     finally:
+        os.setgroups(groups)
         del os.environ["AZURE_CLIENT_SECRET"]
     helper = helper_of(v)
     assert b"not-to-be-seen" not in Path(f"/proc/{helper}/environ").read_bytes()
