@@ -51,6 +51,8 @@ def pytest_runtest_makereport(item):
 
 def logs_below(place, most=6000):
     found = []
+    if not place.exists():  # it was the end of a test that failed
+        return found
     for directory in (place, *(p for p in place.iterdir() if p.is_dir() and not p.is_symlink())):
         if is_mounted(directory):
             continue  # it may be dead, and what it holds is the test's

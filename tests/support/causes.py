@@ -79,7 +79,10 @@ class Scene:
         return self.vault.identity(f"operator{next(self.serial)}").login()
 
     def unmount(self):
-        """A killed engine's io_uring may hold its files a moment longer than the process lives."""
+        """
+        A killed engine's io_uring may hold its files a moment longer than the process lives. It exits 1
+        when pages that were refused while it was down are lost, like those of SQLite's mapped index.
+        """
         wait_for(lambda: self.v.tdefs("unmount", self.v.name, check=False) and not is_mounted(self.v.mount_point),
                  "users of the mount to let go")
         wait_for(lambda: process_is_gone(self.v.pid), "the daemon to be gone")
