@@ -148,15 +148,6 @@ static int encrypt(struct file *f, struct file_room room, const uint8_t *data, s
 	return r;
 }
 
-int file_overwrite(struct file *f, struct file_room room, const uint8_t *data, size_t len,
-		   uint64_t off)
-{
-	uint64_t first = BLOCK_DOWN(off);
-	int r = encrypt(f, room, data, len, off);
-
-	return r < 0 ? r : write_at(f, room.bytes, (size_t)(BLOCK_UP(off + len) - first), first);
-}
-
 /* Last block and trailer of a file of `size` bytes; padding and trailer are zeros. */
 static int write_tail(struct file *f, uint64_t size, const uint8_t block[static XTS_BLOCK])
 {
@@ -208,6 +199,21 @@ int file_clean_tail(struct file *f)
 		return r;
 	f->tail_clean = true;
 	return 0;
+}
+
+/*
+ * A rewritten last block has zeros past the end, but only in the page cache: what
+ * a crash left there must be gone from the disk first, as before any growth.
+ */
+int file_overwrite(struct file *f, struct file_room room, const uint8_t *data, size_t len,
+		   uint64_t off)
+{
+	uint64_t first = BLOCK_DOWN(off);
+	int r = off + len > BLOCK_DOWN(atomic_load(&f->size)) ? file_clean_tail(f) : 0;
+
+	if (r == 0)
+		r = encrypt(f, room, data, len, off);
+	return r < 0 ? r : write_at(f, room.bytes, (size_t)(BLOCK_UP(off + len) - first), first);
 }
 
 /* Whether the block at `at` is a hole on disk: 1, 0 or an errno. */
