@@ -274,7 +274,7 @@ def test_denied_at_mount(make_guarded):
 
 
 def test_mount_waits_for_a_vault_and_gives_up(make_guarded):
-    v = make_guarded(mounted=False, mount_timeout="2s")
+    v = make_guarded(mounted=False, mount_timeout="8s", probe_timeout="1s")
     v.vault.kill()
     result = v.tdefs("mount", v.name, check=False)
     assert result.returncode == 6 and "its vault is unreachable" in result.stderr, result.stderr
