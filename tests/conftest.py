@@ -206,6 +206,10 @@ class Volume:
     def status(self):
         return self.ctl_json("status", self.name)["volumes"][0]
 
+    def remembered(self):
+        """The files in state_dir, but for the event log's: that also tells of what was refused."""
+        return sorted(p for p in self.state.glob("*") if p.suffix not in (".head", ".log-lock"))
+
     def counter(self, name):
         return self.status()["counters"][name]
 

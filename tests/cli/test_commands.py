@@ -30,14 +30,14 @@ def snapshot(*places):
 
 def refused(volume, program, *args, code, says, next_step):
     """The command fails with this code, says thing, reason and next step, and changes nothing."""
-    before = snapshot(volume.backing, volume.state, volume.mount_point)
+    before = snapshot(volume.backing, volume.mount_point, *volume.remembered())
     result = getattr(volume, program)(*args, check=False)
     assert result.returncode == code, result.stderr
     for text in [says] if isinstance(says, str) else says:
         assert text in result.stderr
     assert "\n  next: " in result.stderr and next_step in result.stderr
     assert result.stdout == ""
-    assert snapshot(volume.backing, volume.state, volume.mount_point) == before
+    assert snapshot(volume.backing, volume.mount_point, *volume.remembered()) == before
 
 
 # What works.

@@ -37,7 +37,7 @@ def refused(volume, code, *texts):
         assert text in result.stderr, result.stderr
     assert "  next: " in result.stderr
     assert list(volume.backing.iterdir()) == []
-    assert not volume.state.exists() or list(volume.state.iterdir()) == []
+    assert volume.remembered() == []
     return result
 
 
