@@ -79,8 +79,11 @@ static void on_grant(const struct guard_policy *p, struct guard *g, struct guard
 	g->extended_ms = 0;
 	g->reasons &= ~(unsigned)GUARD_OUTAGE;
 	probe_by_interval(p, g, t);
-	if (!undoes_denial(g, probe))
+	if (!undoes_denial(g, probe)) {
+		if (guard_is_pending(g)) /* who denied it is to be asked again soon */
+			probe_in(g, t, p->denied_confirm_interval_ms);
 		return;
+	}
 	if (g->reasons & GUARD_DENIED)
 		heal(p, g, t);
 	else
@@ -316,14 +319,14 @@ static unsigned finish_drain(struct guard *g, enum guard_state want)
 static unsigned settle_start(struct guard *g, const struct guard_event *e, struct guard_time t)
 {
 	/* Granted by the secondary, after the primary said no and fell silent. */
-	if (g->has_key && guard_is_pending(g)) {
+	if (g->has_key && guard_is_pending(g))
 		confirm_denial(g);
+	if (g->reasons) {
 		g->state = g->target = GUARD_INACCESSIBLE;
-		g->has_key = false;
-		return GUARD_DO_SWITCH | GUARD_DO_WIPE;
+		return GUARD_DO_SWITCH | drop_key(g);
 	}
-	if (g->reasons || g->has_key) {
-		g->state = g->target = g->reasons ? GUARD_INACCESSIBLE : GUARD_ONLINE;
+	if (g->has_key) {
+		g->state = g->target = GUARD_ONLINE;
 		return GUARD_DO_SWITCH;
 	}
 	if (e->kind == GUARD_UNLOCK_FAILED)

@@ -71,6 +71,7 @@ static void denied_then_secondary(void)
 	probed(VAULT_DENIED);
 	secondary_granted();
 	assert_int_equal(guard.denials, 1);
+	assert_int_equal(guard.next_probe_ms, now.ms + policy.denied_confirm_interval_ms);
 	pass(GUARD_SILENCE_CONFIRMS_MS - 1);
 }
 
@@ -275,12 +276,28 @@ static void the_evidence_of_two_vaults(void **state)
 	assert_int_equal(guard_evidence(VAULT_UNREACHABLE, NULL, true).verdict, VAULT_UNREACHABLE);
 }
 
+/* The secondary's DEK comes at the very moment at which the silence confirms the denial. */
+static void a_key_does_not_outlast_a_denial_at_the_start(void **state)
+{
+	const struct guard_record record = { .pending = true, .denied_at = now.now };
+
+	(void)state;
+	reset();
+	guard = guard_start(&record, now);
+	event(GUARD_TICK);
+	now.ms += GUARD_SILENCE_CONFIRMS_MS;
+	unlocked_by_secondary();
+	assert_int_equal(guard.state, GUARD_INACCESSIBLE);
+	assert_true(actions & GUARD_DO_WIPE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_line_of_the_table_is_what_the_code_does),
 		cmocka_unit_test(the_page_and_the_test_have_the_same_lines),
 		cmocka_unit_test(the_evidence_of_two_vaults),
+		cmocka_unit_test(a_key_does_not_outlast_a_denial_at_the_start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
