@@ -83,7 +83,10 @@ bool guard_runner_is_cancelled(struct guard_runner *r);
  */
 int guard_runner_command(struct guard_runner *r, const struct guard_event *event) WARN_UNUSED;
 
-/* Other timers from now on; what is at work, a probe or a drain, keeps its own. Thread-safe. */
+/*
+ * Other timers from now on, the next probe's included; what is at work, a probe or
+ * a drain, keeps its own. Thread-safe.
+ */
 void guard_runner_set_policy(struct guard_runner *r, const struct guard_policy *policy);
 struct guard_policy guard_runner_policy(struct guard_runner *r);
 

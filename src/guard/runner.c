@@ -134,9 +134,13 @@ int guard_runner_command(struct guard_runner *r, const struct guard_event *event
 
 void guard_runner_set_policy(struct guard_runner *r, const struct guard_policy *policy)
 {
+	const uint64_t latest_ms = r->clock->boot_ms() + policy->probe_interval_ms;
 	LOCK_SCOPE(&r->lock);
+
 	r->policy = *policy;
-	runner_poke(r); /* a deadline may be nearer now, or over */
+	if (r->job == JOB_NONE && r->guard.next_probe_ms > latest_ms)
+		r->guard.next_probe_ms = latest_ms; /* a shorter interval begins now */
+	runner_poke(r);				    /* a deadline may be nearer now, or over */
 }
 
 struct guard_policy guard_runner_policy(struct guard_runner *r)

@@ -296,6 +296,18 @@ static void another_policy_counts_at_once(void **state)
 	assert_int_equal(view().policy.outage_deny_after_ms, 1);
 }
 
+/* The probe that was to come by the longer one is not waited for. */
+static void a_shorter_interval_counts_at_once(void **state)
+{
+	(void)state;
+	policy.probe_interval_ms = 3600000;
+	online();
+	policy.probe_interval_ms = 20;
+	guard_runner_set_policy(runner, &policy);
+	atomic_store(&verdict, VAULT_DENIED);
+	await_gate(GUARD_INACCESSIBLE);
+}
+
 static void a_broken_answer_ends_the_start(void **state)
 {
 	(void)state;
@@ -433,6 +445,7 @@ int main(void)
 		TEST(a_record_is_written_before_the_end),
 		TEST(a_wait_for_a_vault_can_be_ended),
 		TEST(another_policy_counts_at_once),
+		TEST(a_shorter_interval_counts_at_once),
 		TEST(a_broken_answer_ends_the_start),
 		TEST(a_question_that_hangs_is_an_outage),
 		TEST(a_grant_that_comes_too_late_lifts_nothing),
