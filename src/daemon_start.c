@@ -97,6 +97,19 @@ static int init_vaults(struct errmsg *reterr)
 	return errmsg_fail(reterr, r, EXIT_CODE_FAILED, "cannot set up libcurl");
 }
 
+/* Beneath the mount, and before it: no engine may begin anew there, in plaintext. */
+static int close_mountpoint(const struct daemon *d, struct errmsg *reterr)
+{
+	int r = chmod(d->where, 0) < 0 ? -errno : 0;
+
+	if (r == 0)
+		return 0;
+	errmsg_next(reterr, "put the mount point on a file system that can be written");
+	return errmsg_fail(reterr, r, EXIT_CODE_FAILED,
+			   "volume %s: cannot set the mode of its mount point %s to 0000: %s",
+			   d->request->volume->name, d->where, errno_text(r));
+}
+
 static int open_volume(struct daemon *d, struct errmsg *reterr)
 {
 	const struct mount_request *request = d->request;
@@ -112,7 +125,8 @@ static int open_volume(struct daemon *d, struct errmsg *reterr)
 	d->where = mount_resolve(request->volume->mount);
 	if (!d->where)
 		return errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
-	return volume_open(request->config, request->volume, &options, &d->volume, reterr);
+	r = volume_open(request->config, request->volume, &options, &d->volume, reterr);
+	return r < 0 ? r : close_mountpoint(d, reterr);
 }
 
 static int start_control(struct daemon *d, struct errmsg *reterr)
@@ -127,19 +141,6 @@ static int start_control(struct daemon *d, struct errmsg *reterr)
 		metrics_server_start(&d->control_context, listen);
 	return control_start(&d->control_context, d->request->config->runtime_dir, &d->control,
 			     reterr);
-}
-
-/* Beneath the mount, and without it: no engine may begin anew there, in plaintext. */
-static int close_mountpoint(const struct daemon *d, struct errmsg *reterr)
-{
-	int r = chmod(d->where, 0) < 0 ? -errno : 0;
-
-	if (r == 0)
-		return 0;
-	errmsg_next(reterr, "put the mount point on a file system that can be written");
-	return errmsg_fail(reterr, r, EXIT_CODE_FAILED,
-			   "volume %s: cannot set the mode of its mount point %s to 0000: %s",
-			   d->request->volume->name, d->where, errno_text(r));
 }
 
 static int hand_over(const struct daemon *d, struct errmsg *reterr)
@@ -168,9 +169,6 @@ static int mount_fs(struct daemon *d, struct errmsg *reterr)
 	if (r < 0)
 		log_warning("volume %s: cannot remove an old note of a loss: %s", name,
 			    errno_text(r));
-	r = close_mountpoint(d, reterr);
-	if (r < 0)
-		return r;
 	r = fs_mount(&options, &d->fs, reterr);
 	return r < 0 ? r : hand_over(d, reterr);
 }

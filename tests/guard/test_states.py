@@ -298,6 +298,7 @@ def test_mount_waits_until_the_vault_is_back(make_guarded):
     assert result.returncode == 6 and "mounted as soon as the vault answers" in result.stdout
     assert "cannot start: its directory is not there" in result.stdout
     assert "waiting for its vault" in process.stderr.readline()
+    assert v.mount_point.stat().st_mode & 0o7777 == 0  # no engine begins in it meanwhile
     v.vault.start(listen=v.vault.address)
     assert process.wait(120) == 0
     process.stderr.close()
