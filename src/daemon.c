@@ -59,7 +59,8 @@ static void *signal_loop(void *arg)
 		}
 		if (!atomic_load(&d->mounted)) {
 			guard_runner_cancel(volume_guard(d->volume));
-			continue;
+			if (!atomic_load(&d->mounted)) /* else on_ready() may have missed it */
+				continue;
 		}
 		/* Never by force: an engine may be at work. */
 		if (mount_remove(name, d->where, &err) < 0)

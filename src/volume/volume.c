@@ -247,8 +247,10 @@ int volume_start(struct volume *v, struct errmsg *reterr)
 
 bool volume_stop(struct volume *v)
 {
+	if (v->left_behind) /* it was waited for once */
+		return false;
 	secondary_end(v->secondary);
-	v->left_behind = v->left_behind || !guard_runner_free(v->runner);
+	v->left_behind = !guard_runner_free(v->runner);
 	v->runner = NULL;
 	crew_free(v->drain_crew);
 	crew_free(v->purge_crew);
