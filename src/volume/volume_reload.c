@@ -35,7 +35,7 @@ static int reload(struct volume *v, struct config_changes *ret_changes, struct e
 		r = config_volume(config, v->vc->name, &vc, reterr);
 	if (r == 0)
 		r = config_volume(old, v->vc->name, &old_vc, reterr);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	config_compare(old, old_vc, config, vc, &changes);
 	if (changes.fixed[0])
