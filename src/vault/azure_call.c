@@ -194,7 +194,10 @@ static void postpone_refresh(struct azure_session *s)
 		s->token.refresh_ms = again;
 }
 
-/* A token, if this identity has any: the one in hand, or a new one; the old one if that fails. */
+/*
+ * A token, if this identity has any: the one in hand, or a new one; the old one
+ * if that fails, but for a denial.
+ */
 static enum vault_verdict authorise(const struct attempt *at, struct secret **ret_token,
 				    struct vault_report *rep)
 {
@@ -218,6 +221,8 @@ static enum vault_verdict authorise(const struct attempt *at, struct secret **re
 		keep_token(s, &fresh);
 		if (!token)
 			return azure_no_memory(rep);
+	} else if (rep->verdict == VAULT_DENIED) {
+		secret_free(TAKE_PTR(token)); /* it outlives its identity, by up to a day */
 	} else if (token) {
 		postpone_refresh(s);
 	}

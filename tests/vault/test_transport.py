@@ -348,6 +348,27 @@ def test_a_slow_authority_does_not_stop_a_good_token(cloud):
     assert len(cloud.token_requests()) == 2  # and not at every call
 
 
+def test_an_identity_that_is_gone_outweighs_a_good_token(cloud):
+    """A token may live for a day after its identity was removed: the authority's word counts as soon as it says it."""
+    def authority(r):
+        if cloud.tokens == 0:
+            cloud.tokens += 1
+            return Reply(200, {"expires_in": 86400, "refresh_in": 1, "access_token": "eyJ-token-1"})
+        return Reply(400, {"error": "unauthorized_client",
+                           "error_description": "AADSTS700016: Application was not found in the directory"})
+
+    cloud.authority = authority
+    process = cloud.start("get,pause,get,get")
+    assert json.loads(process.stdout.readline())["verdict"] == "granted"
+    process.stdout.readline()
+    start = time.monotonic()
+    wait_for(lambda: time.monotonic() > start + 1.2, "the token to be due")
+    out, _ = process.communicate("\n", timeout=300)
+    second, third = (json.loads(line) for line in out.splitlines())
+    expect(second, "denied")
+    expect(third, "denied")  # asked again: a denial is to be confirmed
+
+
 # Proxies and connections.
 
 def test_https_proxy_is_used(cloud):
