@@ -5,12 +5,14 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
-from conftest import BUILD, wait_for
+from conftest import BUILD, LIMIT, wait_for
 from exposition import Metrics
 
 PAGE = Path(__file__).parents[2] / "src/control/STATUS.md"
@@ -140,13 +142,19 @@ class Watch:
             stdout=subprocess.PIPE, text=True, env={**os.environ, **v._environment()})
 
     def until(self, text):
-        """Read lines up to one with this text. (pytest's timeout is the bound.)"""
-        while True:
-            line = self.process.stdout.readline()
-            assert line, f"it ended: {self.lines}"
-            self.lines.append(line)
-            if text in line:
-                return line
+        """Read lines up to one with this text. In vain for too long, the program is ended."""
+        limit = threading.Timer(LIMIT, self.process.kill)
+        limit.start()
+        try:
+            while True:
+                line = self.process.stdout.readline()
+                assert line, f"it ended before {text!r}: {self.lines}"
+                self.lines.append(line)
+                if text in line:
+                    return line
+        finally:
+            limit.cancel()
+            limit.join()
 
     def end(self, signal_number=None):
         if signal_number:
@@ -172,13 +180,22 @@ def watch():
         w.close()
 
 
+def reload(v, **settings):
+    v.write_config(**settings)
+    v.ctl("reload", v.name)
+
+
 def test_watch_tells_each_change(make_guarded, watch):
-    v = make_guarded(probe_timeout="3s", outage_read_only_after="15s", outage_deny_after="20s")
+    # Each state lasts until it was seen: a machine that stands still for seconds skips none.
+    lasting = {"outage_read_only_after": "1h", "outage_deny_after": "2h"}
+    v = make_guarded(**lasting)
     w = watch(v)
     w.until("sales: online")
     v.vault.kill()
     w.until("sales: online; the vault: unreachable")
+    reload(v, outage_read_only_after="1s", outage_deny_after="2s")
     w.until("sales: inaccessible (outage)")
+    reload(v, **lasting)
     v.vault.start(listen=v.vault.address)
     w.until("sales: online")
     v.ctl("lock", v.name)
@@ -206,6 +223,7 @@ def test_watch_draws_on_a_terminal(make_guarded):
     try:
         seen = b""
         while b"thumbprint" not in seen:
+            assert select.select([terminal], [], [], LIMIT)[0], seen
             seen += os.read(terminal, 65536)
         assert seen.startswith(b"\x1b[H\x1b[2Jsales: online")
         os.write(terminal, b"\x03")  # Ctrl-C

@@ -175,29 +175,38 @@ static void events_are_chained_lines(void **state)
 	assert_null(line("v.jsonl", 3));
 }
 
+/*
+ * Many logs of one event each. How many events are written at once, and so where
+ * a file ends, depends on the machine; of one it does not.
+ */
+static void make_logs(const struct audit_options *o, unsigned count)
+{
+	while (count-- > 0)
+		make_log(o, 1);
+}
+
 static void rotated_files_are_one_chain(void **state)
 {
 	struct audit_options o = options();
 	struct audit_check c;
 
 	(void)state;
-	o.log_size = 4096;
-	for (unsigned i = 0; i < 12; i++)
-		make_log(&o, 10);
+	o.log_size = 1024; /* four events */
+	make_logs(&o, 30);
 	assert_int_equal(access(path_of("v.jsonl.3"), F_OK), 0);
 	assert_int_equal(access(path_of("v.jsonl.4"), F_OK), -1);
 	assert_int_equal(verify(&c), 0);
-	assert_int_equal(c.last_seq, 120);
+	assert_int_equal(c.last_seq, 30);
 	assert_true(c.first_seq > 1);
 	o.log_keep = 2; /* the others go at the next rotation */
-	make_log(&o, 10);
-	make_log(&o, 10);
+	make_logs(&o, 5);
 	assert_int_equal(access(path_of("v.jsonl.3"), F_OK), -1);
-	assert_whole(140);
+	assert_whole(35);
 	assert_int_equal(unlink(path_of("v.jsonl.2")), 0);
 	assert_damaged(AUDIT_CUT);
 	o.log_keep = 5; /* a hole is filled, and what is missing stays told */
-	make_log(&o, 10);
+	make_logs(&o, 5);
+	assert_int_equal(access(path_of("v.jsonl.2"), F_OK), 0);
 	assert_damaged(AUDIT_CUT);
 	assert_int_equal(unlink(path_of("v.jsonl.1")), 0);
 	assert_damaged(AUDIT_GAP);
