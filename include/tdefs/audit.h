@@ -41,7 +41,8 @@ struct audit;
 /*
  * Minor: what users of the volume can cause at will. It has an allowance (60 at
  * once, then one in 10 s), at most half of the queue, and gives way to major
- * events there. What is dropped is counted and told of by `events_dropped`.
+ * events there, as uses of the key (key_*) give way to all else that is major.
+ * What is dropped is counted and told of by `events_dropped`.
  */
 enum audit_weight { AUDIT_MAJOR, AUDIT_MINOR };
 

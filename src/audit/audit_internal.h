@@ -91,6 +91,13 @@ void audit_batch_release(struct audit_batch *batch);
 /* -EINVAL with EXIT_CODE_CONFIG: event_dir is on a FUSE mount. What cannot be told is 0. */
 int audit_log_check_dir(const struct audit_log *log, struct errmsg *reterr) WARN_UNUSED;
 
+/*
+ * Who gives way where there is no room: the greatest first. Uses of the key come with
+ * each probe that fails, for hours, and must not cost a change of state its place.
+ */
+enum audit_rank { AUDIT_RANK_STATE, AUDIT_RANK_KEY, AUDIT_RANK_MINOR, AUDIT_RANKS };
+enum audit_rank audit_rank_of(enum audit_weight weight, const char *event);
+
 /* Milliseconds since 1970. */
 uint64_t audit_now_ms(void);
 

@@ -13,54 +13,55 @@ static struct event *take(struct event_queue *q, struct event **at)
 	if (!e->next)
 		q->end = at;
 	q->count--;
-	q->minors -= e->weight == AUDIT_MINOR;
+	q->of_rank[e->rank]--;
 	q->bytes -= e->len;
 	return e;
 }
 
-static void drop_oldest(struct event_queue *q, enum audit_weight weight)
+static void drop_oldest(struct event_queue *q, enum audit_rank rank)
 {
 	struct event **at = &q->first;
 
-	while ((*at)->weight != weight)
+	while ((*at)->rank != rank)
 		at = &(*at)->next;
 	free(take(q, at));
 	q->dropped++;
 }
 
-static bool make_room(struct event_queue *q, enum audit_weight weight, size_t len)
+static bool make_room(struct event_queue *q, enum audit_rank rank, size_t len)
 {
+	enum audit_rank last = AUDIT_RANK_MINOR;
+
 	if (len > EVENT_QUEUE_BYTES_MAX)
 		return false;
 	while (q->count >= EVENT_QUEUE_MAX || q->bytes + len > EVENT_QUEUE_BYTES_MAX) {
-		if (q->minors > 0)
-			drop_oldest(q, AUDIT_MINOR);
-		else if (weight == AUDIT_MAJOR)
-			drop_oldest(q, AUDIT_MAJOR);
-		else
+		while (last > rank && q->of_rank[last] == 0)
+			last--;
+		if (q->of_rank[last] == 0)
 			return false;
+		drop_oldest(q, last);
 	}
 	return true;
 }
 
-void event_queue_push(struct event_queue *q, enum audit_weight weight, const char *line, size_t len)
+void event_queue_push(struct event_queue *q, enum audit_rank rank, const char *line, size_t len)
 {
 	struct event *e = NULL;
 
-	if (make_room(q, weight, len))
+	if (make_room(q, rank, len))
 		e = malloc(sizeof(*e) + len);
 	if (!e) {
 		q->dropped++;
 		return;
 	}
-	*e = (struct event){ .weight = weight, .len = len };
+	*e = (struct event){ .rank = rank, .len = len };
 	memcpy(e->line, line, len);
 	if (!q->end)
 		q->end = &q->first;
 	*q->end = e;
 	q->end = &e->next;
 	q->count++;
-	q->minors += weight == AUDIT_MINOR;
+	q->of_rank[rank]++;
 	q->bytes += len;
 }
 

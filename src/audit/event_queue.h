@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "tdefs/audit.h"
+#include "audit_internal.h"
 #include "tdefs/cleanup.h"
 
 #define EVENT_QUEUE_MAX	      512
@@ -14,23 +14,22 @@
 
 struct event {
 	struct event *next;
-	enum audit_weight weight;
+	enum audit_rank rank;
 	size_t len;
 	char line[]; /* without the newline */
 };
 
 struct event_queue {
 	struct event *first, **end; /* `end` NULL: never used */
-	size_t count, minors, bytes;
+	size_t count, of_rank[AUDIT_RANKS], bytes;
 	uint64_t dropped;
 };
 
 /*
- * Add a copy. Without room the oldest minor events go, then, for a major one, the
- * oldest major ones; a minor one that finds only major ones is itself dropped.
+ * Add a copy. Without room the oldest of the greatest rank go, and so on down to its
+ * own; one that finds only lesser ranks than its own is itself dropped.
  */
-void event_queue_push(struct event_queue *q, enum audit_weight weight, const char *line,
-		      size_t len);
+void event_queue_push(struct event_queue *q, enum audit_rank rank, const char *line, size_t len);
 struct event *event_queue_pop(struct event_queue *q) WARN_UNUSED; /* NULL: empty; free() it */
 void event_queue_clear(struct event_queue *q);
 

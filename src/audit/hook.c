@@ -218,9 +218,8 @@ void hook_send(void *hook, enum audit_weight weight, const char *event, const ch
 {
 	struct hook *h = hook;
 
-	(void)event;
 	if (len <= HOOK_LINE_MAX)
-		outlet_push(&h->outlet, weight, line, len);
+		outlet_push(&h->outlet, audit_rank_of(weight, event), line, len);
 }
 
 void hook_view(struct hook *h, struct outlet_view *ret_view)

@@ -84,13 +84,13 @@ void outlet_kick(struct outlet *o)
 	wake(o);
 }
 
-void outlet_push(struct outlet *o, enum audit_weight weight, const char *line, size_t len)
+void outlet_push(struct outlet *o, enum audit_rank rank, const char *line, size_t len)
 {
 	while (len > 0 && line[len - 1] == '\n')
 		len--;
 	pthread_mutex_lock(&o->lock);
 	if (o->view.on && !o->view.lost)
-		event_queue_push(&o->queue, weight, line, len);
+		event_queue_push(&o->queue, rank, line, len);
 	else
 		o->queue.dropped += o->view.on;
 	pthread_mutex_unlock(&o->lock);

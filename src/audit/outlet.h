@@ -35,7 +35,7 @@ void outlet_release(struct outlet *o); /* says how many events were not delivere
 
 void outlet_turn(struct outlet *o, bool on); /* off: what waits is dropped */
 void outlet_kick(struct outlet *o);
-void outlet_push(struct outlet *o, enum audit_weight weight, const char *line, size_t len);
+void outlet_push(struct outlet *o, enum audit_rank rank, const char *line, size_t len);
 void outlet_view(struct outlet *o, struct outlet_view *ret_view);
 
 /* The thread's: */

@@ -22,13 +22,25 @@ void audit_entry_free(struct entry *e)
 	free(e);
 }
 
+enum audit_rank audit_rank_of(enum audit_weight weight, const char *event)
+{
+	if (weight == AUDIT_MINOR)
+		return AUDIT_RANK_MINOR;
+	return strncmp(event, "key_", 4) == 0 ? AUDIT_RANK_KEY : AUDIT_RANK_STATE;
+}
+
+static enum audit_rank rank_of(const struct entry *e)
+{
+	return audit_rank_of(e->weight, e->event);
+}
+
 static void queue_push(struct queue *q, struct entry *e)
 {
 	e->next = NULL;
 	*q->end = e;
 	q->end = &e->next;
 	q->n++;
-	q->nminor += e->weight == AUDIT_MINOR;
+	q->of_rank[rank_of(e)]++;
 }
 
 static struct entry *queue_unlink(struct queue *q, struct entry **at)
@@ -39,7 +51,7 @@ static struct entry *queue_unlink(struct queue *q, struct entry **at)
 	if (!*at)
 		q->end = at;
 	q->n--;
-	q->nminor -= e->weight == AUDIT_MINOR;
+	q->of_rank[rank_of(e)]--;
 	return e;
 }
 
@@ -55,17 +67,20 @@ void audit_queue_unshift(struct queue *q, struct entry *e)
 		q->end = &e->next;
 	q->first = e;
 	q->n++;
-	q->nminor += e->weight == AUDIT_MINOR;
+	q->of_rank[rank_of(e)]++;
 }
 
-/* The oldest minor event, taken out; NULL: there is none. */
-static struct entry *queue_take_minor(struct queue *q)
+/* The oldest of those that give way to `rank` first, taken out; NULL: there is none. */
+static struct entry *queue_take_lesser(struct queue *q, enum audit_rank rank)
 {
+	enum audit_rank last = AUDIT_RANK_MINOR;
 	struct entry **at = &q->first;
 
-	if (q->nminor == 0)
+	while (last > rank && q->of_rank[last] == 0)
+		last--;
+	if (last == rank)
 		return NULL;
-	while ((*at)->weight != AUDIT_MINOR)
+	while (rank_of(*at) != last)
 		at = &(*at)->next;
 	return queue_unlink(q, at);
 }
@@ -82,13 +97,13 @@ static bool minor_is_allowed(struct audit *a)
 
 	a->refilled_ms += more * MINOR_REFILL_MS;
 	a->allowance = a->allowance + more < MINOR_BURST ? a->allowance + more : MINOR_BURST;
-	if (a->allowance == 0 || a->queue.nminor >= AUDIT_QUEUE_MAX / 2)
+	if (a->allowance == 0 || a->queue.of_rank[AUDIT_RANK_MINOR] >= AUDIT_QUEUE_MAX / 2)
 		return false;
 	a->allowance--;
 	return true;
 }
 
-/* What has to go: `e` itself, an older minor event, or nothing. */
+/* What has to go: `e` itself, an older event of less weight, or nothing. */
 static struct entry *enqueue(struct audit *a, struct entry *e)
 {
 	struct entry *victim = NULL;
@@ -97,7 +112,7 @@ static struct entry *enqueue(struct audit *a, struct entry *e)
 	if (e->weight == AUDIT_MINOR)
 		victim = full || !minor_is_allowed(a) ? e : NULL;
 	else if (full) {
-		victim = queue_take_minor(&a->queue);
+		victim = queue_take_lesser(&a->queue, rank_of(e));
 		if (!victim)
 			victim = e;
 	}

@@ -20,7 +20,7 @@ struct entry {
 
 struct queue {
 	struct entry *first, **end;
-	size_t n, nminor;
+	size_t n, of_rank[AUDIT_RANKS];
 };
 
 struct audit {

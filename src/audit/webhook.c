@@ -233,8 +233,7 @@ void webhook_send(void *webhook, enum audit_weight weight, const char *event, co
 {
 	struct webhook *w = webhook;
 
-	(void)event;
-	outlet_push(&w->outlet, weight, line, len);
+	outlet_push(&w->outlet, audit_rank_of(weight, event), line, len);
 }
 
 void webhook_view(struct webhook *w, struct outlet_view *ret_view)

@@ -521,6 +521,37 @@ static void minor_events_give_way(void **state)
 	assert_string_equal(expected, "1 66");
 }
 
+static void probes_give_way_to_changes_of_state(void **state)
+{
+	struct audit_options o = options();
+	struct audit_view view;
+	unsigned states = 0;
+	json_t *l;
+
+	(void)state;
+	o.sys = &faults_sysio;
+	o.retry_ms = 3600000;
+	faults_arm(1, -ENOSPC, true);
+	open_recorder(&o);
+	record(1);
+	do
+		sched_yield(), audit_view(recorder, &view);
+	while (!view.failing);
+	for (unsigned i = 0; i < AUDIT_QUEUE_MAX; i++)
+		audit_record(recorder, AUDIT_MAJOR, "key_unwrap", NULL);
+	record(1);
+	audit_view(recorder, &view);
+	assert_int_equal(view.waiting, AUDIT_QUEUE_MAX);
+	assert_int_equal(view.dropped, 2);
+	faults_disarm();
+	close_recorder();
+	for (unsigned i = 0; (l = line("v.jsonl", i)); i++) {
+		states += strcmp(text_of(l, "event"), "state") == 0;
+		json_decref(l);
+	}
+	assert_int_equal(states, 2);
+}
+
 /* A field of a datagram: what is told by its length. */
 static void assert_field(const char *bytes, size_t len, const char *name, const char *value)
 {
@@ -709,6 +740,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(no_failing_call_damages_the_chain, setup, teardown),
 		cmocka_unit_test_setup_teardown(log_that_fails_is_written_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(minor_events_give_way, setup, teardown),
+		cmocka_unit_test_setup_teardown(probes_give_way_to_changes_of_state, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(journal_is_told_in_its_own_words, setup, teardown),
 		cmocka_unit_test_setup_teardown(anchors_come_in_time_and_at_the_end, setup,
 						teardown),
