@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The socket and its thread: one connection, one request, one answer, in turn. */
+/*
+ * The socket and its thread: of each connection one request, one answer. Whoever
+ * connects and says nothing holds nobody up; without room for another, those that
+ * are not root's go first, so that the group cannot keep root from a lock.
+ */
 #include <errno.h>
 #include <grp.h>
 #include <poll.h>
@@ -12,6 +16,25 @@
 #include <unistd.h>
 
 #include "socket.h"
+#include "tdefs/clock.h"
+
+#define PEERS_MAX	32
+#define ACCEPT_PAUSE_MS 100
+
+/* A connection whose request is not whole yet. */
+struct peer {
+	int fd;
+	uid_t uid;
+	uint64_t until_ms; /* then it is let go */
+	char *request;	   /* CONTROL_REQUEST_MAX */
+	size_t len;
+};
+
+/* Oldest first. */
+struct peers {
+	struct peer at[PEERS_MAX];
+	size_t n;
+};
 
 struct control_server {
 	const struct control_context *context;
@@ -21,25 +44,73 @@ struct control_server {
 	pthread_t thread;
 };
 
-#define ACCEPT_PAUSE_MS 100
-
-static void serve(const struct control_server *s, int fd)
+static void let_go(struct peers *p, size_t i)
 {
-	const struct control_link l = control_link(fd, s->stop_fd, CONTROL_SERVE_S);
-	CLEANUP_FREE char *request = malloc(CONTROL_REQUEST_MAX);
-	CLEANUP_FREE char *answer = NULL;
-	struct ucred peer;
-	socklen_t len = sizeof(peer);
-	ssize_t n;
+	close(p->at[i].fd);
+	free(p->at[i].request);
+	p->n--;
+	memmove(&p->at[i], &p->at[i + 1], (p->n - i) * sizeof(p->at[0]));
+}
 
-	if (!request || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+/* The oldest that is not root's; else the oldest. */
+static size_t least_of(const struct peers *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (p->at[i].uid != 0)
+			return i;
+	return 0;
+}
+
+/* Takes over `fd`. */
+static void take_in(struct peers *p, int fd)
+{
+	struct peer peer = { .fd = fd,
+			     .until_ms =
+				     clock_kernel.boot_ms() + (uint64_t)CONTROL_SERVE_S * 1000 };
+	struct ucred who;
+	socklen_t len = sizeof(who);
+
+	peer.request = malloc(CONTROL_REQUEST_MAX);
+	if (!peer.request || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0) {
+		free(peer.request);
+		close(fd);
 		return;
-	n = control_read_line(&l, request, CONTROL_REQUEST_MAX);
+	}
+	peer.uid = who.uid;
+	if (p->n == PEERS_MAX)
+		let_go(p, least_of(p));
+	p->at[p->n++] = peer;
+}
+
+/* What it has sent so far; true: more is to come. */
+static bool hear(const struct control_server *s, struct peer *peer)
+{
+	const struct control_link l = control_link(peer->fd, s->stop_fd, CONTROL_SERVE_S);
+	char *from = peer->request + peer->len, *end;
+	ssize_t n = recv(peer->fd, from, CONTROL_REQUEST_MAX - peer->len, MSG_DONTWAIT);
+	CLEANUP_FREE char *answer = NULL;
+
 	if (n < 0)
-		return;
-	answer = control_answer(s->context, request, (size_t)n, peer.uid);
+		return errno == EAGAIN || errno == EINTR;
+	peer->len += (size_t)n;
+	end = memchr(from, '\n', (size_t)n);
+	if (!end)
+		return n > 0 && peer->len < CONTROL_REQUEST_MAX;
+	answer =
+		control_answer(s->context, peer->request, (size_t)(end - peer->request), peer->uid);
 	if (answer)
 		IGNORE_RESULT(control_write_line(&l, answer), "the peer may be gone");
+	return false;
+}
+
+/* From the youngest on: those that are let go move no other that is still to be looked at. */
+static void hear_all(const struct control_server *s, struct peers *p, const struct pollfd *fds)
+{
+	const uint64_t now_ms = clock_kernel.boot_ms();
+
+	for (size_t i = p->n; i-- > 0;)
+		if (fds[i].revents ? !hear(s, &p->at[i]) : now_ms >= p->at[i].until_ms)
+			let_go(p, i);
 }
 
 /* Out of descriptors or memory: the peer stays in the queue, which must not be asked at once. */
@@ -50,27 +121,50 @@ static void pause_accepting(const struct control_server *s)
 	IGNORE_RESULT(poll(&stop, 1, ACCEPT_PAUSE_MS), "the loop looks at it again");
 }
 
+static void accept_one(const struct control_server *s, struct peers *p)
+{
+	int fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd >= 0)
+		take_in(p, fd);
+	else if (errno != EINTR && errno != EAGAIN && errno != ECONNABORTED)
+		pause_accepting(s);
+}
+
+/* Until somebody connects, speaks, or has had its time. False: it is the end. */
+static bool wait_for_peers(const struct control_server *s, const struct peers *p,
+			   struct pollfd fds[static 2 + PEERS_MAX])
+{
+	uint64_t now_ms = clock_kernel.boot_ms();
+	int wait_ms = -1;
+
+	fds[0] = (struct pollfd){ .fd = s->listen_fd, .events = POLLIN };
+	fds[1] = (struct pollfd){ .fd = s->stop_fd, .events = POLLIN };
+	for (size_t i = 0; i < p->n; i++)
+		fds[2 + i] = (struct pollfd){ .fd = p->at[i].fd, .events = POLLIN };
+	if (p->n > 0) /* the oldest's comes first */
+		wait_ms = p->at[0].until_ms > now_ms ? (int)(p->at[0].until_ms - now_ms) : 0;
+	if (poll(fds, 2 + p->n, wait_ms) < 0) {
+		memset(fds, 0, sizeof(*fds) * (2 + p->n));
+		return errno == EINTR;
+	}
+	return !fds[1].revents;
+}
+
 static void *serve_loop(void *arg)
 {
 	const struct control_server *s = arg;
-	struct pollfd fds[] = { { .fd = s->listen_fd, .events = POLLIN },
-				{ .fd = s->stop_fd, .events = POLLIN } };
+	struct pollfd fds[2 + PEERS_MAX];
+	struct peers p = { .n = 0 };
 
-	for (;;) {
-		CLEANUP_CLOSE int fd = -1;
-
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
-			return NULL;
-		if (fds[1].revents)
-			return NULL;
-		if (!(fds[0].revents & POLLIN))
-			continue;
-		fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-		if (fd >= 0)
-			serve(s, fd);
-		else if (errno != EINTR && errno != EAGAIN && errno != ECONNABORTED)
-			pause_accepting(s);
+	while (wait_for_peers(s, &p, fds)) {
+		hear_all(s, &p, fds + 2);
+		if (fds[0].revents & POLLIN)
+			accept_one(s, &p);
 	}
+	while (p.n > 0)
+		let_go(&p, 0);
+	return NULL;
 }
 
 /* Mode and group are set before anyone can connect: listen(2) comes after. */

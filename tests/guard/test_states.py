@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 
 import pytest
 from conftest import BUILD, CACHE_MODES, is_mounted, process_is_gone, wait_for
@@ -350,6 +351,27 @@ def test_only_root_may_command(make_guarded):
         answer = ask_as_nobody(v, verb)
         assert "only root" in answer, answer
     assert v.now() == "online"
+
+
+def test_members_who_hold_the_socket_do_not_keep_root_from_it(make_guarded):
+    v = make_guarded()
+    path = v.directory / "run/sales.sock"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", "import socket, sys\n"
+         "held = []\n"
+         "for i in range(100):\n"
+         "    held.append(socket.socket(socket.AF_UNIX))\n"
+         "    held[-1].connect(sys.argv[1])\n"
+         "    if i == 15: print('ready', flush=True)\n"
+         "sys.stdin.read()\n", str(path)], user=65534, group=path.stat().st_gid, extra_groups=[],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline() == b"ready\n"
+        v.ctl("lock", v.name)
+    finally:
+        holder.kill()
+        holder.communicate()
+    v.reach("inaccessible", "locked")
 
 
 def ask_as_nobody(v, command):
