@@ -6,7 +6,8 @@
  *
  * Requests: {"command": C} with C status, metrics, recheck ("path": "a/b"), lock, resume, reload, extend
  * ("seconds": N) or drill ("kind": "outage", "denial" or "end", "seconds": N).
- * Answers carry "schema" and either what was asked for, or "error". Paths and key
+ * Answers carry "schema" and either what was asked for, or "error", with it
+ * perhaps "next" (what to do) and "exit_code" (the program's that asked). Paths and key
  * identifiers are text as text_escape() makes it, in requests too.
  */
 #ifndef TDEFS_CONTROL_H

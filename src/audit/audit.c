@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A recorder's life: opening, viewing, closing. */
 #include <errno.h>
+#include <grp.h>
 #include <signal.h>
 #include <string.h>
 
@@ -40,6 +41,17 @@ static int init_sync(struct audit *a)
 	return 0;
 }
 
+/* Asked once: it may ask a directory on the network. */
+static gid_t readers(void)
+{
+	char text[4096];
+	struct group group, *found = NULL;
+
+	if (getgrnam_r(AUDIT_GROUP, &group, text, sizeof(text), &found) != 0 || !found)
+		return (gid_t)-1;
+	return found->gr_gid;
+}
+
 static struct audit *audit_new(const struct audit_options *o)
 {
 	struct audit *a = calloc(1, sizeof(*a));
@@ -72,7 +84,8 @@ static struct audit *audit_new(const struct audit_options *o)
 				     .state_dir = a->state_dir,
 				     .volume = a->volume,
 				     .max_size = o->log_size,
-				     .keep = o->log_keep };
+				     .keep = o->log_keep,
+				     .readers = readers() };
 	return a;
 }
 

@@ -50,6 +50,8 @@ int audit_head_read(const struct sysio *sys, int state_dirfd, const char *volume
 int audit_head_write(const struct sysio *sys, int state_dirfd, const char *volume,
 		     const struct audit_head *head) WARN_UNUSED;
 
+#define AUDIT_GROUP "tdefs" /* the control socket's */
+
 /* --- log.c, rotate.c: the files --- */
 
 /* Of the log's file (0) or of a rotated one. */
@@ -60,6 +62,7 @@ struct audit_log {
 	const char *event_dir, *state_dir, *volume;
 	uint64_t max_size;
 	unsigned keep;
+	gid_t readers; /* the group that may read it; (gid_t)-1: none */
 };
 
 #define AUDIT_BATCH 32 /* events written at once */

@@ -11,7 +11,7 @@
 struct claim {
 	struct audit_link link;
 	uint8_t prev[SHA256_LEN];
-	bool is_anchor, is_torn, is_ours;
+	bool is_anchor, is_torn, is_head_lost, is_ours;
 };
 
 static void tell(struct audit_check *c, enum audit_finding finding, const char *fmt, ...)
@@ -45,6 +45,7 @@ static bool read_members(const json_t *line, const char *volume, struct claim *c
 		return false;
 	claim->is_anchor = strcmp(event, "anchor") == 0;
 	claim->is_torn = strcmp(event, "log_torn") == 0;
+	claim->is_head_lost = strcmp(event, "log_head_lost") == 0;
 	claim->is_ours = strcmp(string_of(line, "volume"), volume) == 0;
 	return true;
 }
@@ -135,6 +136,11 @@ void audit_check_line(struct audit_check *c, const struct audit_raw *raw)
 	if (!claim.is_ours)
 		tell(c, AUDIT_EDITED, "%s:%" PRIu64 ": an event of another volume", raw->file,
 		     raw->number);
+	if (claim.is_head_lost)
+		tell(c, AUDIT_HEAD,
+		     "%s:%" PRIu64 ": the head of the log was lost before event %" PRIu64
+		     ": whether events are missing there is not known",
+		     raw->file, raw->number, claim.link.seq);
 	if (first)
 		c->first_seq = claim.link.seq;
 	if (claim.is_anchor)

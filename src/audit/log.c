@@ -55,6 +55,25 @@ static int open_dir(const struct sysio *sys, const char *path, mode_t mode)
 	return sys->openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
 }
 
+/* What is new: whoever runs us has a umask. Without it root reads, and nobody else. */
+static void give_to_readers(const struct audit_log *log, int fd, mode_t mode)
+{
+	if (log->sys->fchownat(fd, "", (uid_t)-1, log->readers, AT_EMPTY_PATH) == 0)
+		IGNORE_RESULT(fchmod(fd, mode), "root reads it");
+}
+
+static int open_event_dir(const struct audit_log *log)
+{
+	int fd = log->sys->openat(AT_FDCWD, log->event_dir, O_RDONLY | O_DIRECTORY, 0);
+
+	if (fd != -ENOENT)
+		return fd;
+	fd = open_dir(log->sys, log->event_dir, 0750);
+	if (fd >= 0)
+		give_to_readers(log, fd, 0750);
+	return fd;
+}
+
 static int refuse_fuse(const struct audit_log *log, int dirfd, struct errmsg *reterr)
 {
 	struct statfs st;
@@ -70,7 +89,7 @@ static int refuse_fuse(const struct audit_log *log, int dirfd, struct errmsg *re
 
 int audit_log_check_dir(const struct audit_log *log, struct errmsg *reterr)
 {
-	CLEANUP_CLOSE int dirfd = open_dir(log->sys, log->event_dir, 0750);
+	CLEANUP_CLOSE int dirfd = open_event_dir(log);
 
 	return dirfd < 0 ? 0 : refuse_fuse(log, dirfd, reterr);
 }
@@ -99,7 +118,7 @@ static int open_dirs(struct append *a, struct errmsg *reterr)
 {
 	const struct audit_log *log = a->log;
 
-	a->event_dirfd = open_dir(log->sys, log->event_dir, 0750);
+	a->event_dirfd = open_event_dir(log);
 	if (a->event_dirfd < 0)
 		return failed(reterr, a->event_dirfd, "open", log->event_dir);
 	return refuse_fuse(log, a->event_dirfd, reterr);
@@ -121,6 +140,8 @@ static int open_log(struct append *a, struct errmsg *reterr)
 	if (r < 0)
 		return failed(reterr, r, "open the log in", log->event_dir);
 	a->size = (uint64_t)st.st_size;
+	if (a->size == 0)
+		give_to_readers(log, a->fd, 0640);
 	return 0;
 }
 

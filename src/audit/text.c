@@ -30,8 +30,16 @@ static void print_value(FILE *out, const char *name, const json_t *value)
 	const char *text = json_string_value(value);
 	CLEANUP_FREE char *dump = NULL;
 
+	if (text && is_plain(text)) {
+		fprintf(out, " %s=%s", name, text);
+		return;
+	}
 	if (text) {
-		fprintf(out, is_plain(text) ? " %s=%s" : " %s=\"%s\"", name, text);
+		fprintf(out, " %s=\"", name);
+		for (; *text;
+		     text++) /* a quote would end it, and what follows look like a detail */
+			fputc(*text == '"' ? '\'' : *text, out);
+		fputc('"', out);
 		return;
 	}
 	dump = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);

@@ -11,6 +11,13 @@ static json_t *error_answer(const char *text)
 	return json_pack("{s:i, s:s}", "schema", CONTROL_SCHEMA, "error", text);
 }
 
+/* One that says what comes next, and what it is to whoever asked. */
+static json_t *refusal(const char *text, const char *next, enum exit_code code)
+{
+	return json_pack("{s:i, s:s, s:s, s:i}", "schema", CONTROL_SCHEMA, "error", text, "next",
+			 next, "exit_code", (int)code);
+}
+
 static json_t *answer_status(const struct control_context *context, const json_t *request)
 {
 	(void)request;
@@ -36,7 +43,7 @@ static json_t *command(const struct control_context *context, const struct guard
 	int r = guard_runner_command(volume_guard(context->volume), event);
 
 	if (r == -EAGAIN)
-		return error_answer("another command is at work; try again");
+		return refusal("another command is at work", "try again", EXIT_CODE_TRY_AGAIN);
 	return r < 0 ? error_answer(errno_text(r)) : done_answer();
 }
 
@@ -68,9 +75,11 @@ static json_t *answer_extend(const struct control_context *context, const json_t
 	if (e.for_ms == 0)
 		return error_answer("extend needs \"seconds\"");
 	if (e.for_ms > p.outage_extend_max_ms)
-		return error_answer(p.outage_extend_max_ms
-					    ? "longer than outage_extend_max allows"
-					    : "outage_extend_max is 0: nothing may be extended");
+		return refusal(p.outage_extend_max_ms
+				       ? "longer than outage_extend_max allows"
+				       : "outage_extend_max is 0: nothing may be extended",
+			       "ask for less, or set \"outage_extend_max\" and reload",
+			       EXIT_CODE_FAILED);
 	return command(context, &e);
 }
 
@@ -168,7 +177,7 @@ static json_t *dispatch(const struct control_context *context, const json_t *req
 		if (strcmp(commands[i].name, name) != 0)
 			continue;
 		if (uid != 0 && !commands[i].anyone)
-			return error_answer("only root may ask this");
+			return refusal("only root may ask this", "be root", EXIT_CODE_FAILED);
 		return is_recorded(&commands[i])
 			       ? answer_recorded(context, request, &commands[i], uid)
 			       : commands[i].answer(context, request);

@@ -58,8 +58,8 @@ int volume_reload(struct volume *v, struct config_changes *ret_changes, struct e
 
 	r = reload(v, ret_changes, reterr);
 	if (r == 0)
-		log_info("volume %s: event=reload taken over: %s", v->vc->name,
-			 ret_changes->live[0] ? ret_changes->live : "nothing has changed");
+		log_info("volume %s: event=reload taken=%s", v->vc->name,
+			 ret_changes->live[0] ? ret_changes->live : "nothing");
 	else
 		log_error("volume %s: event=reload_refused: %s", v->vc->name, reterr->text);
 	return r;

@@ -8,10 +8,27 @@
 #include <string.h>
 #include <time.h>
 
+/* What a daemon refuses. A message of its own may begin with the volume. */
+static int refused(struct call *call, const json_t *answer, const char *error)
+{
+	const char *next = json_string_value(json_object_get(answer, "next"));
+	const json_int_t code = json_integer_value(json_object_get(answer, "exit_code"));
+	const bool named = strncmp(error, "volume ", strlen("volume ")) == 0;
+
+	if (next)
+		errmsg_next(&call->err, "%s", next);
+	return errmsg_fail(&call->err, -EPERM,
+			   code > EXIT_CODE_DONE && code <= EXIT_CODE_TRY_AGAIN
+				   ? (enum exit_code)code
+				   : EXIT_CODE_FAILED,
+			   "%s%s%s%s", named ? "" : "volume ", named ? "" : call->args[0],
+			   named ? "" : ": ", error);
+}
+
 /* Hand a request to the volume's daemon; an error is in call->err. */
 int call_ask(struct call *call, const json_t *request, json_t **ret_answer)
 {
-	const char *name = call->args[0], *error, *next;
+	const char *name = call->args[0], *error;
 	const struct volume_config *vc;
 	int r = config_volume(call->config, name, &vc, &call->err);
 
@@ -23,17 +40,15 @@ int call_ask(struct call *call, const json_t *request, json_t **ret_answer)
 		return errmsg_fail(&call->err, r, EXIT_CODE_NOT_MOUNTED, "volume %s: not mounted",
 				   name);
 	}
-	errmsg_next(&call->err, "see tdefsctl status %s", name);
+	if (r == -EACCES)
+		errmsg_next(&call->err, "be root");
+	else
+		errmsg_next(&call->err, "see tdefsctl status %s", name);
 	if (r < 0)
 		return errmsg_fail(&call->err, r, EXIT_CODE_FAILED,
 				   "volume %s: cannot ask its daemon: %s", name, errno_text(r));
 	error = json_string_value(json_object_get(*ret_answer, "error"));
-	next = json_string_value(json_object_get(*ret_answer, "next"));
-	if (next)
-		errmsg_next(&call->err, "%s", next);
-	return error ? errmsg_fail(&call->err, -EPERM, EXIT_CODE_FAILED, "volume %s: %s", name,
-				   error)
-		     : 0;
+	return error ? refused(call, *ret_answer, error) : 0;
 }
 
 int call_tell(struct call *call, json_t *request)
