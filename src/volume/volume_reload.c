@@ -26,7 +26,7 @@ static int refuse(const struct volume *v, const struct config_changes *changes,
 static int reload(struct volume *v, struct config_changes *ret_changes, struct errmsg *reterr)
 {
 	const struct config *old = v->taken ? v->taken : v->config;
-	const struct volume_config *vc = NULL, *old_vc = NULL;
+	const struct volume_config *vc, *old_vc;
 	CLEANUP_CONFIG struct config *config = NULL;
 	struct config_changes changes;
 	int r = config_load(v->config->path, &config, reterr);
