@@ -271,10 +271,13 @@ int audit_reader_open(const char *event_dir, const char *volume, struct audit_re
 		error = open_all(r, event_dir);
 	}
 	if (error < 0) {
-		errmsg_next(reterr,
-			    error == -ENOENT ? "it is made when %s is mounted"
-					     : "may you read it? NAME is %s",
-			    volume);
+		if (error == -ENOENT)
+			errmsg_next(reterr, "it is made when %s is mounted", volume);
+		else if (error == -EACCES)
+			errmsg_next(reterr, "be root or in the group " AUDIT_GROUP);
+		else
+			errmsg_next(reterr, "its files, %s.jsonl and so on, must be regular ones",
+				    volume);
 		return errmsg_fail(reterr, error, EXIT_CODE_FAILED,
 				   "%s: cannot open the event log in %s: %s", volume, event_dir,
 				   errno_text(error));

@@ -109,8 +109,7 @@ static json_t *answer_reload(const struct control_context *context, const json_t
 	(void)request;
 	if (volume_reload(context->volume, &changes, &err) < 0) {
 		text_escape_message(&err);
-		return json_pack("{s:i, s:s, s:s}", "schema", CONTROL_SCHEMA, "error", err.text,
-				 "next", err.next);
+		return refusal(err.text, err.next, err.exit_code);
 	}
 	return json_pack("{s:i, s:s}", "schema", CONTROL_SCHEMA, "taken", changes.live);
 }

@@ -16,6 +16,8 @@ int verb_reload(struct call *call)
 		return print_json(TAKE_PTR(answer), EXIT_CODE_DONE);
 	taken = json_string_value(json_object_get(answer, "taken"));
 	printf("%s: %s%s\n", call->args[0],
-	       taken && *taken ? "taken over: " : "nothing has changed", taken ? taken : "");
+	       taken && *taken ? "taken over: "
+			       : "nothing has changed (files that it names were read again)",
+	       taken ? taken : "");
 	return EXIT_CODE_DONE;
 }
