@@ -54,6 +54,7 @@ struct vault_key {
 	bool enabled;
 	bool may_wrap, may_unwrap;	    /* key_ops */
 	uint64_t not_before, expires;	    /* seconds since 1970; 0: not set */
+	uint64_t created;		    /* the same */
 	char recovery_level[64];	    /* as the vault writes it */
 	bool soft_delete, purge_protection; /* what it means */
 };

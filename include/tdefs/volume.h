@@ -138,6 +138,19 @@ struct secondary_view {
 /* False: there is none. Thread-safe. */
 bool volume_secondary_view(const struct volume *v, struct secondary_view *ret_view);
 
+/* What is known of the newest version of the protector's key; asked for each rotation_poll. */
+struct newest_view {
+	bool newer; /* than the active slot's, enabled and valid; then the next three are set */
+	char kid[KID_MAX + 1];
+	uint8_t thumbprint[THUMBPRINT_LEN];
+	uint64_t created;    /* seconds since 1970; 0: the vault did not say */
+	unsigned failures;   /* in a row, until now */
+	struct errmsg error; /* the last of them */
+	bool unknown;	     /* there were so many that somebody must look */
+};
+/* False: its protector has no versions; the view is empty. Thread-safe. */
+bool volume_newest_view(const struct volume *v, struct newest_view *ret_view);
+
 struct store *volume_store(struct volume *v);
 const struct volume_config *volume_config(const struct volume *v);
 const struct volume_header *volume_header(const struct volume *v);

@@ -16,6 +16,7 @@ struct vault_watch {
 	const char *volume;	     /* its name, or what else names it in events */
 	struct audit *audit;	     /* the event log; NULL: none */
 	const char *by;		     /* what makes the calls, in events; NULL: not said */
+	const char *probe_by;	     /* what makes those that are probes; NULL: "probe" */
 	struct vault_counts *counts; /* NULL: nobody counts */
 };
 

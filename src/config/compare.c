@@ -21,6 +21,7 @@ static const char *const live[] = {
 	"outage_deny_after",
 	"outage_extend_max",
 	"heal_window",
+	"rotation_poll",
 	"inaccessible_delete",
 	"on_event",
 	"webhook_file",

@@ -109,6 +109,8 @@ static const struct config_key keys[] = {
 	DURATION("outage_deny_after", outage_deny_after_ms, 0, 30 * DAY, "0 to 30d"),
 	DURATION("outage_extend_max", outage_extend_max_ms, 0, 30 * DAY, "0 to 30d"),
 	DURATION("heal_window", heal_window_ms, 0, DAY, "0 to 1d"),
+	{ "rotation_poll", KEY_IN_BOTH, &value_period, SETTING(rotation_poll_ms),
+	  "1m to 1d, or 0 for never", MINUTE, DAY, NULL },
 	{ "mount_timeout", KEY_IN_BOTH, &value_duration, SETTING(mount_timeout_ms),
 	  "1s to 1d, or 0 to wait for ever", 0, DAY, NULL },
 	{ "inaccessible_delete", KEY_IN_BOTH, &value_choice, SETTING(inaccessible_delete),
@@ -233,6 +235,7 @@ int keys_default(struct config *c)
 	c->server = (struct settings){ .cache = CACHE_WRITE_THROUGH,
 				       .threads = 16,
 				       .lock_memory = true,
+				       .rotation_poll_ms = 10 * MINUTE,
 				       .mount_timeout_ms = MINUTE,
 				       .inaccessible_delete = DELETE_BY_ROOT,
 				       .guard = guard_defaults };

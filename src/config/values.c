@@ -234,6 +234,17 @@ static int read_duration(const char *text, const struct config_key *key, void *f
 	return 0;
 }
 
+/* How often; 0: never. */
+static int read_period(const char *text, const struct config_key *key, void *field)
+{
+	uint64_t ms;
+
+	if (config_duration(text, &ms) < 0 || ms > 0)
+		return read_duration(text, key, field);
+	*(uint64_t *)field = 0;
+	return 0;
+}
+
 /* Bytes, or with K, M or G at the end. */
 static int read_size(const char *text, const struct config_key *key, void *field)
 {
@@ -260,5 +271,6 @@ const struct value_kind value_path = { read_path, 0 }, value_command = { read_co
 			value_bool = { read_bool, sizeof(bool) },
 			value_count = { read_count, sizeof(unsigned) },
 			value_duration = { read_duration, sizeof(uint64_t) },
+			value_period = { read_period, sizeof(uint64_t) },
 			value_size = { read_size, sizeof(uint64_t) },
 			value_choice = { read_choice, sizeof(unsigned) };

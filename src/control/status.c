@@ -43,6 +43,7 @@ void status_read(const struct control_context *context, struct status_source *re
 	s->latched = counter_read(s->counters, COUNTER_ERRORS_LATCHED) - s->latched;
 	store_usage(volume_store(v), &s->usage);
 	s->has_secondary = volume_secondary_view(v, &s->secondary);
+	IGNORE_RESULT(volume_newest_view(v, &s->newest), "empty then");
 	audit_view(volume_audit(v), &s->event_log);
 	hook_view(context->hook, &s->hook);
 	webhook_view(context->webhook, &s->webhook);
@@ -120,14 +121,28 @@ static json_t *header_sequence(const struct status_source *s)
 	return json_integer((json_int_t)s->header->sequence);
 }
 
+/* A version of the protector's key that came after the one in use; null: none is known. */
+static json_t *newest(const struct status_source *s)
+{
+	const struct newest_view *n = &s->newest;
+	char thumbprint[HEX_LEN(32)];
+
+	if (!n->newer)
+		return json_null();
+	return json_pack("{s:o, s:s, s:o}", "kid", text_json(n->kid), "thumbprint",
+			 hex_encode(n->thumbprint, 32, thumbprint), "created",
+			 status_time(n->created));
+}
+
 static json_t *protector(const struct status_source *s)
 {
 	const struct key_slot *slot = volume_header_active_slot(s->header);
 	char thumbprint[HEX_LEN(32)];
 
-	return json_pack("{s:o, s:s, s:I}", "kid", text_json(slot->kid), "thumbprint",
+	return json_pack("{s:o, s:s, s:I, s:o, s:o}", "kid", text_json(slot->kid), "thumbprint",
 			 hex_encode(slot->thumbprint, 32, thumbprint), "slot_created",
-			 (json_int_t)slot->created);
+			 (json_int_t)slot->created, "newest", newest(s), "newest_error",
+			 status_text(s->newest.error.text));
 }
 
 static json_t *version(const struct status_source *s)

@@ -18,6 +18,7 @@ struct status_source {
 	struct guard_view view;
 	bool has_secondary;
 	struct secondary_view secondary;
+	struct newest_view newest;
 	struct store_usage usage;
 	uint64_t latched; /* write errors that nobody was told of yet */
 	struct audit_view event_log;

@@ -28,6 +28,11 @@ static bool secondary_serves(const struct status_source *s)
 	return s->view.guard.secondary_serves;
 }
 
+static bool newest_unknown(const struct status_source *s)
+{
+	return s->newest.unknown;
+}
+
 static bool metrics_place(const struct status_source *s)
 {
 	return metrics_server_error(s->context->metrics) < 0;
@@ -69,6 +74,9 @@ const struct status_alarm status_alarm_table[] = {
 	{ "secondary_serves", secondary_serves,
 	  "the primary vault cannot be reached, the secondary serves: without that one the outage "
 	  "clock runs" },
+	{ "newest_unknown", newest_unknown,
+	  "whether the protector's key has a newer version could not be learnt, several times in a "
+	  "row: see protector.newest_error in status --json; what is in use is not affected" },
 	{ "event_log", event_log,
 	  "the event log cannot be written: what happens waits to be recorded; look at event_dir "
 	  "and state_dir" },

@@ -131,6 +131,7 @@ static void attributes_parse(const json_t *attributes, struct vault_key *k)
 	k->enabled = is_enabled(attributes);
 	k->not_before = time_member(attributes, "nbf");
 	k->expires = time_member(attributes, "exp");
+	k->created = time_member(attributes, "created");
 	azure_recovery_parse(level ? level : "", k);
 }
 

@@ -43,7 +43,7 @@ static void record_call(const struct key_log *log, const struct vault_call *call
 	json_t *details = json_object();
 
 	put_vault(details, call->kid);
-	details_put(details, "by", probe ? "probe" : log->by);
+	details_put(details, "by", probe ? log->probe_by : log->by);
 	details_put_number(details, "latency_ms", call->elapsed_ms);
 	details_put_report(details, call->report);
 	audit_record(log->audit, AUDIT_MAJOR, events[operation_of(call)], details);
@@ -78,6 +78,7 @@ static void record_sum(struct key_log *log)
 	json_t *details = json_object();
 
 	put_vault(details, log->kid);
+	details_put(details, "by", log->probe_by);
 	details_put_number(details, "since", log->sum_since);
 	for (unsigned i = 0; i < VAULT_OPERATIONS; i++)
 		if (log->sums[i].count > 0)
@@ -107,7 +108,7 @@ static void add_to_sum(struct key_log *log, const struct vault_call *call)
 void key_log_init(struct key_log *log, struct audit *audit, const char *by,
 		  const struct clock *clock)
 {
-	*log = (struct key_log){ .audit = audit, .by = by, .clock = clock };
+	*log = (struct key_log){ .audit = audit, .by = by, .probe_by = "probe", .clock = clock };
 	pthread_mutex_init(&log->lock, NULL);
 }
 

@@ -19,7 +19,8 @@ struct probe_sum {
 
 struct key_log {
 	const struct clock *clock;
-	const char *by; /* who makes the calls; NULL: not said */
+	const char *by;	      /* who makes the calls; NULL: not said */
+	const char *probe_by; /* who probes */
 
 	pthread_mutex_t lock;		 /* guards what follows; above the recorder's alone */
 	struct audit *audit;		 /* NULL: nobody is told */

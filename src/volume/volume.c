@@ -10,6 +10,7 @@
 #include "tdefs/protector.h"
 #include "volume_event.h"
 #include "volume_internal.h"
+#include "volume_newest.h"
 #include "volume_secondary.h"
 
 #define CREW_MOST 64u
@@ -22,6 +23,7 @@ static void volume_free(struct volume *v)
 	pthread_mutex_destroy(&v->reload_lock);
 	file_keys_free(v->keys);
 	secondary_close(v->secondary);
+	newest_close(v->newest);
 	watched_vault_close(v->vault);
 	backing_close(&v->backing);
 	if (v->lock_fd >= 0)
@@ -143,6 +145,8 @@ static int open_all(struct volume *v, struct errmsg *reterr)
 				       &clock_kernel, &v->vault, reterr);
 	if (r == 0)
 		r = secondary_open(v, reterr);
+	if (r == 0)
+		r = newest_open(v, reterr);
 	return r < 0 ? r : open_store(v, reterr);
 }
 
@@ -166,6 +170,7 @@ int volume_open(const struct config *config, const struct volume_config *vc,
 	v->highest_node = options->highest_node;
 	v->reloader = options->reloader;
 	atomic_store(&v->probe_timeout_ms, vc->settings.guard.probe_timeout_ms);
+	atomic_store(&v->probe_interval_ms, vc->settings.guard.probe_interval_ms);
 	pthread_mutex_init(&v->reload_lock, NULL);
 	v->backing = BACKING_NONE;
 	v->lock_fd = -1;
@@ -189,6 +194,7 @@ int volume_close(struct volume *v)
 	IGNORE_RESULT(volume_stop(v), "then it stays");
 	secondary_silence(v->secondary);
 	watched_vault_end(v->vault); /* the sum of its probes comes before the unmount */
+	newest_silence(v->newest);
 	r = store_close(v->store);
 	volume_event_unmounted(v, r);
 	volume_free(v);
@@ -239,6 +245,8 @@ int volume_start(struct volume *v, struct errmsg *reterr)
 	if (r == 0)
 		r = secondary_start(v->secondary);
 	if (r == 0)
+		r = newest_start(v->newest);
+	if (r == 0)
 		return 0;
 	errmsg_next(reterr, "free memory or raise the limit of threads, then try again");
 	return errmsg_fail(reterr, r, EXIT_CODE_FAILED, "volume %s: cannot start its guard: %s",
@@ -250,12 +258,14 @@ bool volume_stop(struct volume *v)
 	if (v->left_behind) /* it was waited for once */
 		return false;
 	secondary_end(v->secondary);
+	newest_end(v->newest);
 	v->left_behind = !guard_runner_free(v->runner);
 	v->runner = NULL;
 	crew_free(v->drain_crew);
 	crew_free(v->purge_crew);
 	v->drain_crew = v->purge_crew = NULL;
 	v->left_behind = !secondary_stop(v->secondary) || v->left_behind;
+	v->left_behind = !newest_stop(v->newest) || v->left_behind;
 	return !v->left_behind;
 }
 
@@ -282,6 +292,20 @@ const struct vault_counts *volume_vault_counts(const struct volume *v)
 void volume_describe_vault(const struct volume *v, struct vault_identity *ret_identity)
 {
 	vault_describe(watched_vault_of(v->vault), ret_identity);
+}
+
+struct timespec volume_deadline(uint64_t wait_ms)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += (time_t)(wait_ms / 1000);
+	t.tv_nsec += (long)(wait_ms % 1000) * 1000000;
+	if (t.tv_nsec >= 1000000000) {
+		t.tv_nsec -= 1000000000;
+		t.tv_sec++;
+	}
+	return t;
 }
 
 uint64_t volume_probe_ms(const struct volume *v)

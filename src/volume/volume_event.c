@@ -210,6 +210,18 @@ void volume_event_ha_proof(const struct volume *v, const char *kid)
 	record(v, "ha_proof", details);
 }
 
+void volume_event_newer_version(const struct volume *v, const struct vault_key *key)
+{
+	json_t *details = json_object();
+
+	details_put(details, "kid", key->kid);
+	details_put_hex(details, "thumbprint", key->thumbprint, sizeof(key->thumbprint));
+	if (key->created)
+		details_put_number(details, "created", key->created);
+	details_put(details, "in_use", volume_slot(v)->kid);
+	record(v, "newer_version", details);
+}
+
 void volume_event_persisted(struct volume *v, int error)
 {
 	const bool failed = error < 0;

@@ -11,6 +11,8 @@ void volume_event_step(const struct volume *v, const struct guard *before,
 /* ha_broken, ha_proof: what the secondary would do in an outage of the primary. */
 void volume_event_ha_broken(const struct volume *v, const struct vault_report *report);
 void volume_event_ha_proof(const struct volume *v, const char *kid);
+/* newer_version: the protector's key has one. */
+void volume_event_newer_version(const struct volume *v, const struct vault_key *key);
 /* persist_failed, persist_recovered; only when it changes. Under the runner's record lock. */
 void volume_event_persisted(struct volume *v, int error);
 /* state_damaged: what was remembered of the volume cannot be read. */

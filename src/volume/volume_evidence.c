@@ -113,8 +113,7 @@ void secondary_is_proved(struct secondary *s)
 	volume_event_ha_proof(v, v->vc->settings.secondary);
 }
 
-/* So that not all volumes of a vault come at once. */
-static uint64_t about(uint64_t ms)
+uint64_t volume_about(uint64_t ms)
 {
 	uint16_t chance = 0;
 
@@ -125,8 +124,7 @@ static uint64_t about(uint64_t ms)
 
 static void prove(struct secondary *s)
 {
-	const struct guard_policy *p = &s->volume->vc->settings.guard;
-	const uint64_t retry_ms = 10 * p->probe_interval_ms;
+	const uint64_t retry_ms = 10 * atomic_load(&s->volume->probe_interval_ms);
 	CLEANUP_SECRET struct secret *dek = NULL;
 	struct vault_report report = { 0 };
 	bool good = secondary_ask(s, ASKER_PROVER,
@@ -138,9 +136,10 @@ static void prove(struct secondary *s)
 	else
 		secondary_is_broken(s, &report);
 	LOCK_SCOPE(&s->lock);
-	s->due_ms = clock_kernel.boot_ms() + about(good			      ? DAY_MS
-						   : retry_ms < RETRY_MOST_MS ? retry_ms
-									      : RETRY_MOST_MS);
+	s->due_ms =
+		clock_kernel.boot_ms() + volume_about(good			 ? DAY_MS
+						      : retry_ms < RETRY_MOST_MS ? retry_ms
+										 : RETRY_MOST_MS);
 }
 
 /* False: the volume ends. */

@@ -12,4 +12,7 @@
 struct guard_probe volume_probe_vaults(struct volume *v, struct vault_report *ret_report);
 struct guard_probe volume_unlock_vaults(struct volume *v, struct vault_report *ret_report);
 
+/* A pause of about that long: so that not all volumes of a vault come at once. */
+uint64_t volume_about(uint64_t ms);
+
 #endif

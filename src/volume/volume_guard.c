@@ -7,6 +7,7 @@
 #include "volume_event.h"
 #include "volume_evidence.h"
 #include "volume_internal.h"
+#include "volume_newest.h"
 #include "volume_secondary.h"
 
 /* Requests that already decrypted are answered within microseconds; others cannot any more. */
@@ -157,6 +158,7 @@ static void told(void *arg, const struct guard *before, const struct guard *afte
 	char reasons[64];
 
 	secondary_told(v->secondary, after);
+	newest_told(v->newest, after);
 	if (before->secondary_serves != after->secondary_serves)
 		log_warning("volume %s: event=%s_serves", name,
 			    after->secondary_serves ? "secondary" : "primary");

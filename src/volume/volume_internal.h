@@ -3,6 +3,8 @@
 #ifndef TDEFS_VOLUME_INTERNAL_H
 #define TDEFS_VOLUME_INTERNAL_H
 
+#include <time.h>
+
 #include "tdefs/crew.h"
 #include "tdefs/volume.h"
 #include "tdefs/volume_vault.h"
@@ -24,6 +26,7 @@ struct volume {
 	struct vault_watch watch;
 	struct watched_vault *vault;
 	struct secondary *secondary; /* NULL: there is none */
+	struct newest *newest;	     /* NULL: its protector has no versions */
 	struct vault_counts vault_counts;
 	_Atomic uint64_t probe_ms; /* how long the last probe or unlock took */
 	struct counters counters;
@@ -44,8 +47,8 @@ struct volume {
 
 	struct guard_record remembered;
 	struct guard_runner *runner;
-	pthread_mutex_t reload_lock;	   /* guards `taken`; over reading the file; outermost */
-	_Atomic uint64_t probe_timeout_ms; /* as it was taken over last */
+	pthread_mutex_t reload_lock; /* guards `taken`; over reading the file; outermost */
+	_Atomic uint64_t probe_timeout_ms, probe_interval_ms; /* as they were taken over last */
 	struct volume_reloader reloader;
 	struct config *taken; /* by the last reload; NULL: none */
 	bool left_behind;     /* a thread of the runner hangs with the vault */
@@ -62,6 +65,9 @@ static inline unsigned volume_probe_timeout(const struct volume *v)
 {
 	return (unsigned)atomic_load(&v->probe_timeout_ms);
 }
+
+/* In so long, as pthread_cond_timedwait() wants it of a condition that goes by CLOCK_MONOTONIC. */
+struct timespec volume_deadline(uint64_t wait_ms);
 
 /* Read the header and check it against the pin; needs no key. */
 int volume_read_header(struct volume *v, struct errmsg *reterr) WARN_UNUSED;

@@ -4,11 +4,14 @@
 
 #include "tdefs/log.h"
 #include "volume_internal.h"
+#include "volume_newest.h"
 
 static void take(struct volume *v, const struct volume_config *vc)
 {
 	guard_runner_set_policy(v->runner, &vc->settings.guard);
 	atomic_store(&v->probe_timeout_ms, vc->settings.guard.probe_timeout_ms);
+	atomic_store(&v->probe_interval_ms, vc->settings.guard.probe_interval_ms);
+	newest_set_interval(v->newest, vc->settings.rotation_poll_ms);
 	atomic_store(&v->gate.delete_by_all, vc->settings.inaccessible_delete == DELETE_BY_ALL);
 }
 

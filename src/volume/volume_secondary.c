@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "tdefs/log.h"
 #include "tdefs/secondary.h"
@@ -24,20 +23,6 @@ struct question {
 	struct vault_report report;
 	struct secret *dek;
 };
-
-static struct timespec deadline_in(uint64_t wait_ms)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_sec += (time_t)(wait_ms / 1000);
-	t.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-	if (t.tv_nsec >= 1000000000) {
-		t.tv_nsec -= 1000000000;
-		t.tv_sec++;
-	}
-	return t;
-}
 
 static void question_free(struct question *q)
 {
@@ -155,7 +140,7 @@ static int begin(struct question *q)
 /* Under the lock; true: its answer is there. */
 static bool wait_for(struct secondary *s, const struct question *q, uint64_t wait_ms)
 {
-	const struct timespec until = deadline_in(wait_ms);
+	const struct timespec until = volume_deadline(wait_ms);
 	int error = 0;
 
 	while (!q->done && !s->ended && error == 0)
@@ -246,7 +231,7 @@ bool secondary_stop(struct secondary *s)
 	if (s->started)
 		pthread_join(s->prover, NULL);
 	s->started = false;
-	until = deadline_in(3 * (uint64_t)probe_timeout(s) + STOP_GRACE_MS);
+	until = volume_deadline(3 * (uint64_t)probe_timeout(s) + STOP_GRACE_MS);
 	LOCK_SCOPE(&s->lock);
 	while ((s->busy[ASKER_GUARD] || s->busy[ASKER_PROVER]) && error == 0)
 		error = pthread_cond_timedwait(&s->changed, &s->lock, &until);
@@ -271,7 +256,7 @@ void secondary_close(struct secondary *s)
 
 void secondary_wait(struct secondary *s, uint64_t wait_ms)
 {
-	const struct timespec until = deadline_in(wait_ms);
+	const struct timespec until = volume_deadline(wait_ms);
 
 	IGNORE_RESULT(pthread_cond_timedwait(&s->changed, &s->lock, &until), "a look either way");
 }

@@ -47,6 +47,8 @@ int watched_vault_open(const struct vault_watch *watch, const char *kid,
 	w->watch = watch;
 	pthread_mutex_init(&w->lock, NULL);
 	key_log_init(&w->key_log, watch->audit, watch->by, clock);
+	if (watch->probe_by)
+		w->key_log.probe_by = watch->probe_by;
 	r = vault_open(kid, settings, clock, &vault, reterr);
 	if (r == 0 && vault_observe(vault, observe, w, &w->vault) < 0)
 		r = errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "%s: out of memory", kid);

@@ -196,6 +196,9 @@ static void mistakes_are_named_with_line_reason_and_next_step(void **state)
 		  "t.conf:2: protector: unknown key in [vault a.example]", "ca_file" },
 		{ "[vault a.example]\nca_file = /a\n[vault A.example:443]\nca_file = /a\n",
 		  "t.conf:4: ca_file is set twice", "keep one" },
+		{ AT_KEY "rotation_poll = 59s\n", "rotation_poll = 59s: not valid",
+		  "1m to 1d, or 0" },
+		{ AT_KEY "rotation_poll = 25h\n", "rotation_poll = 25h: not valid", "or 0" },
 		{ AT_KEY "probe_interval = 5m\nprobe_timeout = 60s\n"
 			 "denied_confirm_interval = 10s\nsecondary = " OTHER "\n",
 		  "would be down 720 s after its key is denied", "probe_timeout" },
@@ -425,6 +428,8 @@ static void what_differs_is_named(void **state)
 		{ "", "threads = 16\n", "", "" },
 		{ "", "probe_interval = 7s\nheal_window = 1m\n", "probe_interval, heal_window",
 		  "" },
+		{ "rotation_poll = 1m\n", "rotation_poll = 0\n", "rotation_poll", "" },
+		{ "", "rotation_poll = 10m\n", "", "" },
 		{ "log = /l\n", "", "", "log" },
 		{ "log = /l\n", "log = /z\ncache = writeback\non_denied = read-only\n", "on_denied",
 		  "cache, log" },

@@ -105,14 +105,14 @@ static void attributes_are_read_as_the_vault_means_them(void **state)
 	static const struct {
 		const char *attributes;
 		bool enabled;
-		uint64_t nbf, exp;
+		uint64_t nbf, exp, created;
 	} cases[] = {
-		{ "{}", true, 0, 0 }, /* absent: as in the SDKs */
-		{ "{\"enabled\":true,\"nbf\":5,\"exp\":7}", true, 5, 7 },
-		{ "{\"enabled\":false}", false, 0, 0 },
-		{ "{\"enabled\":\"false\"}", false, 0, 0 },
-		{ "{\"enabled\":0}", false, 0, 0 },
-		{ "{\"enabled\":true,\"nbf\":0,\"exp\":4102444800}", true, 0, 4102444800 },
+		{ "{}", true, 0, 0, 0 }, /* absent: as in the SDKs */
+		{ "{\"enabled\":true,\"nbf\":5,\"exp\":7,\"created\":4}", true, 5, 7, 4 },
+		{ "{\"enabled\":false}", false, 0, 0, 0 },
+		{ "{\"enabled\":\"false\"}", false, 0, 0, 0 },
+		{ "{\"enabled\":0}", false, 0, 0, 0 },
+		{ "{\"enabled\":true,\"nbf\":0,\"exp\":4102444800}", true, 0, 4102444800, 0 },
 	};
 
 	(void)state;
@@ -126,6 +126,7 @@ static void attributes_are_read_as_the_vault_means_them(void **state)
 			fail_msg("%s", cases[i].attributes);
 		assert_int_equal(k.not_before, cases[i].nbf);
 		assert_int_equal(k.expires, cases[i].exp);
+		assert_int_equal(k.created, cases[i].created);
 		assert_string_equal(k.recovery_level, "");
 		assert_false(k.soft_delete || k.purge_protection);
 	}

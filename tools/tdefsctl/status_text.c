@@ -139,6 +139,7 @@ static void print_advice(FILE *out, const json_t *v)
 static void print_place(FILE *out, const json_t *v)
 {
 	const json_t *protector = json_object_get(v, "protector");
+	const json_t *newest = json_object_get(protector, "newest");
 	const json_t *counters = json_object_get(v, "counters");
 	const json_t *metrics = json_object_get(v, "metrics");
 	char text[32];
@@ -146,6 +147,9 @@ static void print_place(FILE *out, const json_t *v)
 	fprintf(out, "  protector  %s\n  thumbprint %s\n", text_of(protector, "kid"),
 		text_of(protector, "thumbprint"));
 	fprintf(out, "  wrapped    %s\n", when(protector, "slot_created", text));
+	if (json_is_object(newest))
+		fprintf(out, "  newer      %s: a newer version exists, and is not in use\n",
+			text_of(newest, "kid"));
 	fprintf(out, "  mount      %s\n  backing    %s\n", text_of(v, "mount"),
 		text_of(v, "backing"));
 	fprintf(out, "  mounted    %s by process %lld, cache %s, tdefs %s\n",
