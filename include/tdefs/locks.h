@@ -16,7 +16,7 @@
  *     watched_vault.lock   who asks a vault in order to probe (volume_vault.c)
  *     secondary.lock       a second vault's questions and what is known of it; innermost but for the arena's
  *     range_lock.lock, idtable.lock, the log's queue.lock, the secret arena's lock, a recorder's lock
- *     (src/audit/recorder.h): innermost; so are those of a hook and a webhook (src/audit/outlet.h)
+ *     (src/audit/recorder.h), control_server.lock: innermost; so are those of a hook and a webhook (src/audit/outlet.h)
  *
  *     volume.reload_lock   what was taken over last, over reading tdefs.conf; above the next
  *     guard_runner.lock    a volume's guard and what waits for it; above worker.lock,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The socket and its thread: of each connection one request, one answer. Whoever
- * connects and says nothing holds nobody up; without room for another, those that
- * are not root's go first, so that the group cannot keep root from a lock.
+ * The socket: a connection, one request, one answer, each in a thread of its own.
+ * Root's have places of their own: neither the group's members nor a request
+ * that hangs with a disk keeps root from locking a volume.
  */
 #include <errno.h>
 #include <grp.h>
@@ -16,25 +16,6 @@
 #include <unistd.h>
 
 #include "socket.h"
-#include "tdefs/clock.h"
-
-#define PEERS_MAX	32
-#define ACCEPT_PAUSE_MS 100
-
-/* A connection whose request is not whole yet. */
-struct peer {
-	int fd;
-	uid_t uid;
-	uint64_t until_ms; /* then it is let go */
-	char *request;	   /* CONTROL_REQUEST_MAX */
-	size_t len;
-};
-
-/* Oldest first. */
-struct peers {
-	struct peer at[PEERS_MAX];
-	size_t n;
-};
 
 struct control_server {
 	const struct control_context *context;
@@ -42,75 +23,97 @@ struct control_server {
 	int listen_fd;
 	int stop_fd; /* eventfd */
 	pthread_t thread;
+
+	pthread_mutex_t lock; /* guards what follows; innermost */
+	pthread_cond_t left;
+	unsigned serving[2]; /* connections of the group's members, and of root */
 };
 
-static void let_go(struct peers *p, size_t i)
-{
-	close(p->at[i].fd);
-	free(p->at[i].request);
-	p->n--;
-	memmove(&p->at[i], &p->at[i + 1], (p->n - i) * sizeof(p->at[0]));
-}
+/* A connection and its thread, which owns it. */
+struct connection {
+	struct control_server *server;
+	int fd;
+	uid_t uid;
+};
 
-/* The oldest that is not root's; else the oldest. */
-static size_t least_of(const struct peers *p)
-{
-	for (size_t i = 0; i < p->n; i++)
-		if (p->at[i].uid != 0)
-			return i;
-	return 0;
-}
+#define ACCEPT_PAUSE_MS 100
+#define SERVE_MOST	8 /* connections at once, of root and of all others each */
 
-/* Takes over `fd`. */
-static void take_in(struct peers *p, int fd)
+static void serve(const struct connection *c)
 {
-	struct peer peer = { .fd = fd,
-			     .until_ms =
-				     clock_kernel.boot_ms() + (uint64_t)CONTROL_SERVE_S * 1000 };
-	struct ucred who;
-	socklen_t len = sizeof(who);
-
-	peer.request = malloc(CONTROL_REQUEST_MAX);
-	if (!peer.request || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0) {
-		free(peer.request);
-		close(fd);
-		return;
-	}
-	peer.uid = who.uid;
-	if (p->n == PEERS_MAX)
-		let_go(p, least_of(p));
-	p->at[p->n++] = peer;
-}
-
-/* What it has sent so far; true: more is to come. */
-static bool hear(const struct control_server *s, struct peer *peer)
-{
-	const struct control_link l = control_link(peer->fd, s->stop_fd, CONTROL_SERVE_S);
-	char *from = peer->request + peer->len, *end;
-	ssize_t n = recv(peer->fd, from, CONTROL_REQUEST_MAX - peer->len, MSG_DONTWAIT);
+	const struct control_link l = control_link(c->fd, c->server->stop_fd, CONTROL_SERVE_S);
+	CLEANUP_FREE char *request = malloc(CONTROL_REQUEST_MAX);
 	CLEANUP_FREE char *answer = NULL;
+	ssize_t n = request ? control_read_line(&l, request, CONTROL_REQUEST_MAX) : -ENOMEM;
 
 	if (n < 0)
-		return errno == EAGAIN || errno == EINTR;
-	peer->len += (size_t)n;
-	end = memchr(from, '\n', (size_t)n);
-	if (!end)
-		return n > 0 && peer->len < CONTROL_REQUEST_MAX;
-	answer =
-		control_answer(s->context, peer->request, (size_t)(end - peer->request), peer->uid);
+		return;
+	answer = control_answer(c->server->context, request, (size_t)n, c->uid);
 	if (answer)
 		IGNORE_RESULT(control_write_line(&l, answer), "the peer may be gone");
-	return false;
 }
 
-/* From the youngest on: those that are let go move no other that is still to be looked at. */
-static void hear_all(const struct control_server *s, struct peers *p, const struct pollfd *fds)
+static bool take_place(struct control_server *s, uid_t uid)
 {
-	const uint64_t now_ms = clock_kernel.boot_ms();
+	LOCK_SCOPE(&s->lock);
 
-	for (size_t i = p->n; i-- > 0;)
-		if (fds[i].revents ? !hear(s, &p->at[i]) : now_ms >= p->at[i].until_ms)
-			let_go(p, i);
+	if (s->serving[uid == 0] == SERVE_MOST)
+		return false;
+	s->serving[uid == 0]++;
+	return true;
+}
+
+static void leave_place(struct control_server *s, uid_t uid)
+{
+	LOCK_SCOPE(&s->lock);
+
+	s->serving[uid == 0]--;
+	pthread_cond_signal(&s->left);
+}
+
+static void *serve_connection(void *arg)
+{
+	struct connection *c = arg;
+	struct control_server *s = c->server;
+	uid_t uid = c->uid;
+
+	serve(c);
+	close(c->fd);
+	free(c);
+	leave_place(s, uid);
+	return NULL;
+}
+
+static int begin(struct connection *c)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	int r;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	r = -pthread_create(&thread, &attr, serve_connection, c);
+	pthread_attr_destroy(&attr);
+	return r;
+}
+
+/* False: there is no place, or no memory, for it; it is closed. */
+static bool welcome(struct control_server *s, int fd)
+{
+	struct connection *c = malloc(sizeof(*c));
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (c && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+	    take_place(s, peer.uid)) {
+		*c = (struct connection){ .server = s, .fd = fd, .uid = peer.uid };
+		if (begin(c) == 0)
+			return true;
+		leave_place(s, peer.uid);
+	}
+	free(c);
+	close(fd);
+	return false;
 }
 
 /* Out of descriptors or memory: the peer stays in the queue, which must not be asked at once. */
@@ -121,50 +124,27 @@ static void pause_accepting(const struct control_server *s)
 	IGNORE_RESULT(poll(&stop, 1, ACCEPT_PAUSE_MS), "the loop looks at it again");
 }
 
-static void accept_one(const struct control_server *s, struct peers *p)
-{
-	int fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-
-	if (fd >= 0)
-		take_in(p, fd);
-	else if (errno != EINTR && errno != EAGAIN && errno != ECONNABORTED)
-		pause_accepting(s);
-}
-
-/* Until somebody connects, speaks, or has had its time. False: it is the end. */
-static bool wait_for_peers(const struct control_server *s, const struct peers *p,
-			   struct pollfd fds[static 2 + PEERS_MAX])
-{
-	uint64_t now_ms = clock_kernel.boot_ms();
-	int wait_ms = -1;
-
-	fds[0] = (struct pollfd){ .fd = s->listen_fd, .events = POLLIN };
-	fds[1] = (struct pollfd){ .fd = s->stop_fd, .events = POLLIN };
-	for (size_t i = 0; i < p->n; i++)
-		fds[2 + i] = (struct pollfd){ .fd = p->at[i].fd, .events = POLLIN };
-	if (p->n > 0) /* the oldest's comes first */
-		wait_ms = p->at[0].until_ms > now_ms ? (int)(p->at[0].until_ms - now_ms) : 0;
-	if (poll(fds, 2 + p->n, wait_ms) < 0) {
-		memset(fds, 0, sizeof(*fds) * (2 + p->n));
-		return errno == EINTR;
-	}
-	return !fds[1].revents;
-}
-
 static void *serve_loop(void *arg)
 {
-	const struct control_server *s = arg;
-	struct pollfd fds[2 + PEERS_MAX];
-	struct peers p = { .n = 0 };
+	struct control_server *s = arg;
+	struct pollfd fds[] = { { .fd = s->listen_fd, .events = POLLIN },
+				{ .fd = s->stop_fd, .events = POLLIN } };
 
-	while (wait_for_peers(s, &p, fds)) {
-		hear_all(s, &p, fds + 2);
-		if (fds[0].revents & POLLIN)
-			accept_one(s, &p);
+	for (;;) {
+		int fd;
+
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			return NULL;
+		if (fds[1].revents)
+			return NULL;
+		if (!(fds[0].revents & POLLIN))
+			continue;
+		fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+		if (fd >= 0)
+			IGNORE_RESULT(welcome(s, fd), "the peer sees that it is closed");
+		else if (errno != EINTR && errno != EAGAIN && errno != ECONNABORTED)
+			pause_accepting(s);
 	}
-	while (p.n > 0)
-		let_go(&p, 0);
-	return NULL;
 }
 
 /* Mode and group are set before anyone can connect: listen(2) comes after. */
@@ -206,6 +186,8 @@ static void server_free(struct control_server *s)
 		close(s->listen_fd);
 	if (s->stop_fd >= 0)
 		close(s->stop_fd);
+	pthread_cond_destroy(&s->left);
+	pthread_mutex_destroy(&s->lock);
 	free(s);
 }
 
@@ -220,6 +202,8 @@ int control_start(const struct control_context *context, const char *runtime_dir
 		return errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
 	s->context = context;
 	s->listen_fd = s->stop_fd = -1;
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->left, NULL);
 	r = start(s, runtime_dir, volume);
 	if (r < 0) {
 		server_free(s);
@@ -242,6 +226,11 @@ void control_stop(struct control_server *s)
 		return;
 	IGNORE_RESULT(write(s->stop_fd, &one, sizeof(one)), "an eventfd takes it");
 	pthread_join(s->thread, NULL);
+	{
+		LOCK_SCOPE(&s->lock);
+		while (s->serving[0] || s->serving[1])
+			pthread_cond_wait(&s->left, &s->lock);
+	}
 	unlink(s->address.sun_path);
 	server_free(s);
 }

@@ -115,8 +115,11 @@ static void drop_resume(struct guard_runner *r)
 int guard_runner_command(struct guard_runner *r, const struct guard_event *event)
 {
 	LOCK_SCOPE(&r->lock);
-	if (event->kind == GUARD_LOCK) /* never refused: it ends a resume that waits */
+	if (event->kind == GUARD_LOCK) { /* never refused: it waits for its turn, and no resume */
+		while (r->commanding && !r->ended)
+			pthread_cond_wait(&r->changed, &r->lock);
 		drop_resume(r);
+	}
 	if (r->commanding || r->view.resuming)
 		return -EAGAIN;
 	if (event->kind == GUARD_RESUME) {
