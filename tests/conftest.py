@@ -5,6 +5,7 @@ import ctypes
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -226,6 +227,10 @@ class Volume:
 
     def log_text(self):
         return self.log.read_text(encoding="utf-8") if self.log.exists() else ""
+
+    def logged(self, pattern):
+        """Wait until the log has it: a thread of the daemon's writes it, a little later."""
+        wait_for(lambda: re.search(pattern, self.log_text()), f"{pattern} in the log")
 
     def close(self):
         """Leave nothing behind, whatever the test did; say what was wrong."""

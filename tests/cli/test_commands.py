@@ -265,7 +265,8 @@ def test_closed_standard_descriptors(make_volume):
         assert os.readlink(f"/proc/{v.pid}/fd/{i}") == "/dev/null"
     (v.mount_point / "f").write_text("kept")
     v.unmount()
-    assert "online" in v.log_text() and "unmounted" in v.log_text()
+    v.logged("online")
+    v.logged("unmounted")
 
 
 def test_usage_errors(make_volume):
@@ -438,7 +439,7 @@ def test_first_header_copy_damaged_is_repaired(make_volume):
     assert header.read_bytes() != good  # looking changes nothing
     v.mount()
     assert header.read_bytes() == good
-    assert "event=header_copy_bad" in v.log_text()
+    v.logged("event=header_copy_bad")
 
 
 def test_both_header_copies_damaged(make_volume):
@@ -809,7 +810,7 @@ def test_accept_lost(make_volume):
     mnt = v.mount()
     with pytest.raises(OSError, match="Bad message"):
         (mnt / "sub/large").read_bytes()
-    assert "event=file_header_missing" in v.log_text()
+    v.logged("event=file_header_missing")
     result = v.ctl("accept-lost", "sales", "sub/large", "--yes", check=False)
     assert result.returncode == 1 and "it is mounted" in result.stderr
     v.unmount()

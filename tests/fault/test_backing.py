@@ -152,7 +152,7 @@ def test_io_errors(disk_and_volume, cache):
     except OSError:
         pass
     unmount_with_loss(v)
-    assert "could not be written" in v.log_text()
+    v.logged("could not be written")
     disk.unmount()
     disk.mount()
     v.mount()

@@ -340,7 +340,7 @@ def test_a_state_file_that_is_damaged_counts_as_locked(make_guarded):
     v.unmount()
     (v.backing / ".tdefs/state").write_bytes(b"tdefs-state 1\nlocked no\n")
     v.mount_inaccessible("denied,locked")
-    assert "state_damaged" in v.log_text()
+    v.logged("state_damaged")
     v.ctl("resume", v.name)
     assert v.now() == "online"
 
