@@ -56,7 +56,7 @@ def test_a_newer_version_is_told_of(make_guarded, vault, pinned):
     assert len(summaries) == 1 and summaries[0]["get"]["granted"] >= 1 and len(told(v)) == 1
 
 
-@pytest.mark.unsanitized
+@pytest.mark.unsanitized("libworld.so is none of a sanitizer's")
 def test_a_look_that_is_refused_changes_nothing(world, make_guarded, vault):
     """Minutes pass by an injected clock; a reload wakes whoever waits for the next look."""
     v = make_guarded(mounted=False, rotation_poll=f"{POLL}s")
