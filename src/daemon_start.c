@@ -203,8 +203,11 @@ static void say_inaccessible(const struct daemon *d, const struct guard_view *vi
 {
 	const char *name = d->request->volume->name;
 	char reasons[64], next[CONTROL_NEXT_STEP_MAX];
+	struct volume_header header;
 
-	control_next_step(view, d->request->volume, next, sizeof(next));
+	volume_header(d->volume, &header);
+	control_next_step(view, d->request->volume, volume_header_active_slot(&header)->kid, next,
+			  sizeof(next));
 	fprintf(stderr, "tdefs: volume %s: mounted, but inaccessible (%s)%s%s\n  next: %s\n", name,
 		guard_reasons_text(view->guard.reasons, reasons, sizeof(reasons)),
 		view->answered ? ": " : "", view->answered ? view->report.error.text : "", next);

@@ -58,7 +58,8 @@ struct vault_settings;
 struct settings {
 	char *protector;      /* file:/absolute/path.pem, or https://VAULT/keys/NAME[/VERSION] */
 	char *secondary;      /* the same key in another vault, https://...; NULL: none */
-	char *allowed_vaults; /* "HOST[:PORT] ..."; NULL: those of protector and secondary */
+	char *linked;	      /* "KID ...": may open a header, never wrap; NULL: none */
+	char *allowed_vaults; /* "HOST[:PORT] ..."; NULL: those of protector, secondary, linked */
 	struct vault_settings *vaults; /* what each [vault HOST] says otherwise, filled in */
 	size_t nvaults;
 	enum identity_kind identity;
@@ -136,6 +137,9 @@ int vault_host_of(const char *kid, char ret_host[static KID_VAULT_MAX]) WARN_UNU
 
 /* The settings by which a key's vault is reached: those of its [vault HOST], or `s` itself. */
 const struct settings *settings_for_vault(const struct settings *s, const char *kid);
+
+/* The next kid of `linked`, from `*at` on, which moves; false: that was all. */
+bool settings_next_linked(const char **at, char ret_kid[static KID_MAX + 1]);
 
 /* Whether a vault may be contacted, by `allowed_vaults`. */
 bool settings_allow_host(const struct settings *s, const char *host);

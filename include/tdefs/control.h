@@ -4,7 +4,7 @@
  * one line of JSON; one answer, one line of JSON. Owned root:tdefs, mode 0660;
  * by peer credentials the group may read, everything else is uid 0's.
  *
- * Requests: {"command": C} with C status, metrics, recheck ("path": "a/b"), lock, resume, reload, extend
+ * Requests: {"command": C} with C status, metrics, recheck ("path": "a/b"), lock, resume, reload, rotate, extend
  * ("seconds": N) or drill ("kind": "outage", "denial" or "end", "seconds": N).
  * Answers carry "schema" and either what was asked for, or "error", with it
  * perhaps "next" (what to do) and "exit_code" (the program's that asked). Paths and key
@@ -20,7 +20,7 @@
 #include "tdefs/errmsg.h"
 #include "tdefs/outlets.h"
 #include "tdefs/text.h"
-#include "tdefs/volume.h"
+#include "tdefs/volume_rotate.h"
 
 #define CONTROL_SCHEMA	    1
 #define CONTROL_REQUEST_MAX 8192
@@ -48,9 +48,12 @@ struct control_context {
 	struct webhook *webhook;
 };
 
-/* What an operator does next about the key; "" when nothing is to be done. Thread-safe. */
-void control_next_step(const struct guard_view *view, const struct volume_config *vc, char *out,
-		       size_t len);
+/*
+ * What an operator does next about the key, which is `kid` in its primary vault; ""
+ * when nothing is to be done. Thread-safe.
+ */
+void control_next_step(const struct guard_view *view, const struct volume_config *vc,
+		       const char *kid, char *out, size_t len);
 #define CONTROL_NEXT_STEP_MAX 1200
 
 /*

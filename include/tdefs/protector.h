@@ -56,6 +56,12 @@ const char *requirement_state_name(enum requirement_state state);
  */
 bool protector_covers(const char *protector, const char *kid);
 
+/*
+ * Which of the configured keys opens a slot of this kid: the protector, or a linked
+ * one that covers it; where none does the protector, which then is refused.
+ */
+const char *protector_that_opens(const struct settings *settings, const char *kid);
+
 /* Wrap, and prove by an unwrap that it can be undone. */
 int protector_wrap(struct vault *vault, const char *kid, const struct secret *plain,
 		   struct vault_wrapped *ret_wrapped, struct errmsg *reterr) WARN_UNUSED;

@@ -153,7 +153,10 @@ bool volume_newest_view(const struct volume *v, struct newest_view *ret_view);
 
 struct store *volume_store(struct volume *v);
 const struct volume_config *volume_config(const struct volume *v);
-const struct volume_header *volume_header(const struct volume *v);
+/* The header in force: a rotation exchanges it. Thread-safe. */
+void volume_header(const struct volume *v, struct volume_header *ret_header);
+/* Whether tdefs.conf, as it was read last, names another protector than the header. */
+bool volume_protector_drift(const struct volume *v);
 const struct counters *volume_counters(const struct volume *v);
 const struct vault_counts *volume_vault_counts(const struct volume *v);
 /* Who we are to its vault; asks nobody. */
@@ -165,6 +168,9 @@ uint64_t volume_probe_ms(const struct volume *v); /* how long the last probe too
  * on it, neither in the backing nor around it. Changes nothing.
  */
 int mountpoint_check(const struct volume_config *vc, struct errmsg *reterr) WARN_UNUSED;
+
+/* The settings that name `kid` as protector or linked, and so reach its vault; NULL: none do. */
+const struct settings *volume_settings_opening(const struct config *config, const char *kid);
 
 /*
  * The DEK of a header outside a mounted volume (tdefsctl verify), by whichever

@@ -7,7 +7,7 @@
 
 /*
  * The daemon takes these over as it runs. Nothing here decides which key opens
- * the volume, who asks for it, or where its bytes lie.
+ * the volume now, who asks for it, or where its bytes lie.
  */
 static const char *const live[] = {
 	"probe_interval",
@@ -28,6 +28,9 @@ static const char *const live[] = {
 	"webhook_ca_file",
 	/* No daemon reads these once it has mounted. */
 	"mount_timeout",
+	"linked",
+	/* The next rotation reads it; until then the header has the word. */
+	"protector",
 	"require_purge_protection",
 	"require_key_backup",
 };

@@ -71,6 +71,8 @@ static const struct config_key keys[] = {
 	      "https://VAULT/keys/NAME[/VERSION] or file:/absolute/path.pem"),
 	PLAIN("secondary", KEY_IN_BOTH, &value_kid, SETTING(secondary),
 	      "https://VAULT/keys/NAME[/VERSION]: the same key in another vault"),
+	PLAIN("linked", KEY_IN_BOTH, &value_kids, SETTING(linked),
+	      "kids, several with spaces or commas: keys that open headers of before a rotation"),
 	PLAIN("allowed_vaults", KEY_IN_BOTH, &value_hosts, SETTING(allowed_vaults),
 	      "HOST or HOST:PORT, several with spaces or commas"),
 	{ "identity", KEY_IN_ALL, &value_choice, SETTING(identity),
@@ -294,6 +296,7 @@ void keys_release(struct settings *s)
 	free(s->vaults);
 	free(s->protector);
 	free(s->secondary);
+	free(s->linked);
 	free(s->allowed_vaults);
 	free(s->tenant_id);
 	free(s->client_id);

@@ -55,6 +55,42 @@ static int read_hosts(const char *text, const struct config_key *key, void *fiel
 	return at ? value_replace_string(field, hosts) : -EINVAL;
 }
 
+static bool next_word(const char **at, char *out, size_t len)
+{
+	size_t n;
+
+	*at += strspn(*at, SEPARATORS);
+	n = strcspn(*at, SEPARATORS);
+	(void)snprintf(out, len, "%.*s", (int)n, *at);
+	*at += n;
+	return n > 0;
+}
+
+bool settings_next_linked(const char **at, char ret_kid[static KID_MAX + 1])
+{
+	return next_word(at, ret_kid, KID_MAX + 1);
+}
+
+/* Kids as they are written. */
+static int read_kids(const char *text, const struct config_key *key, void *field)
+{
+	char word[KID_MAX + 2];
+	const char *at = text;
+	bool any = false;
+
+	(void)key;
+	for (; next_word(&at, word, sizeof(word)); any = true) {
+		CLEANUP_FREE char *one = NULL;
+		int r = strlen(word) > KID_MAX ? -EINVAL : value_protector.read(word, key, &one);
+
+		if (r < 0)
+			return r;
+	}
+	return any ? value_replace_string(field, text) : -EINVAL;
+}
+
+const struct value_kind value_kids = { read_kids, 0 };
+
 const struct value_kind value_hosts = { read_hosts, 0 };
 
 static bool lists(const char *hosts, const char *host)
@@ -78,8 +114,14 @@ static bool is_on(const char *kid, const char *host)
 
 bool settings_allow_host(const struct settings *s, const char *host)
 {
+	const char *at = s->linked;
+	char kid[KID_MAX + 1];
+
 	if (s->allowed_vaults)
 		return lists(s->allowed_vaults, host);
+	while (at && settings_next_linked(&at, kid))
+		if (is_on(kid, host))
+			return true;
 	return is_on(s->protector, host) || is_on(s->secondary, host);
 }
 
@@ -176,9 +218,12 @@ static int check_allowed(const struct config *c, const struct volume_config *v, 
 int check_vaults_of(const struct config *c, const struct volume_config *v, struct errmsg *reterr)
 {
 	const struct settings *s = &v->settings;
-	char host[KID_VAULT_MAX];
+	char host[KID_VAULT_MAX], kid[KID_MAX + 1];
+	const char *at = s->linked;
 	int r = check_allowed(c, v, s->protector, reterr);
 
+	while (r == 0 && at && settings_next_linked(&at, kid))
+		r = check_allowed(c, v, kid, reterr);
 	if (r == 0)
 		r = check_allowed(c, v, s->secondary, reterr);
 	if (r < 0 || !s->secondary || vault_host_of(s->secondary, host) < 0 ||

@@ -238,7 +238,7 @@ static void outlets_waiting(struct exposition *e, const struct status_source *s)
 /* A kid is of a header, which may hold any bytes. */
 static void protector_info(struct exposition *e, const struct status_source *s)
 {
-	const struct key_slot *slot = volume_header_active_slot(s->header);
+	const struct key_slot *slot = volume_header_active_slot(&s->header);
 	char kid[(KID_MAX + 1) * 4], thumbprint[HEX_LEN(THUMBPRINT_LEN)];
 
 	text_escape(slot->kid, kid, sizeof(kid));
@@ -251,7 +251,7 @@ static void protector_info(struct exposition *e, const struct status_source *s)
 static void rotation_age(struct exposition *e, const struct status_source *s)
 {
 	uint64_t now = (uint64_t)time(NULL);
-	uint64_t created = volume_header_active_slot(s->header)->created;
+	uint64_t created = volume_header_active_slot(&s->header)->created;
 
 	exposition_count(e, "", EXPOSITION_LABELS(VOLUME), now > created ? now - created : 0);
 }

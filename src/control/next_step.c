@@ -17,18 +17,18 @@ static void before_the_mount(const struct guard_view *view, const char *fix, cha
 
 /* Whose word it is that the volume is down, or about to be. */
 static const char *denying_vault(const struct guard *g, const struct volume_config *vc,
-				 char out[static KID_VAULT_MAX])
+				 const char *kid, char out[static KID_VAULT_MAX])
 {
-	const char *key = g->denied_secondary && vc->settings.secondary ? vc->settings.secondary
-									: vc->settings.protector;
-	struct kid kid;
+	const char *key =
+		g->denied_secondary && vc->settings.secondary ? vc->settings.secondary : kid;
+	struct kid parsed;
 
-	return kid_parse(key, &kid) == 0 ? kid_vault(&kid, out) : key;
+	return kid_parse(key, &parsed) == 0 ? kid_vault(&parsed, out) : key;
 }
 
 /* What would lift what is the matter: what the vault said itself, if it is about that. */
-static void say_fix(const struct guard_view *view, const struct volume_config *vc, char *out,
-		    size_t len)
+static void say_fix(const struct guard_view *view, const struct volume_config *vc, const char *kid,
+		    char *out, size_t len)
 {
 	const struct guard *g = &view->guard;
 	const struct vault_report *r = &view->report;
@@ -40,19 +40,20 @@ static void say_fix(const struct guard_view *view, const struct volume_config *v
 	if (view->answered && r->verdict != VAULT_GRANTED && !apart)
 		(void)snprintf(out, len, "%s", r->error.next);
 	else if (denied)
-		(void)snprintf(out, len, "grant the key again in %s", denying_vault(g, vc, vault));
+		(void)snprintf(out, len, "grant the key again in %s",
+			       denying_vault(g, vc, kid, vault));
 	else
 		(void)snprintf(out, len, "grant the key again");
 }
 
-void control_next_step(const struct guard_view *view, const struct volume_config *vc, char *out,
-		       size_t len)
+void control_next_step(const struct guard_view *view, const struct volume_config *vc,
+		       const char *kid, char *out, size_t len)
 {
 	const struct guard *g = &view->guard;
 	uint64_t heals_until = g->denied_at + view->policy.heal_window_ms / 1000;
 	char fix[CONTROL_NEXT_STEP_MAX / 2 + 512];
 
-	say_fix(view, vc, fix, sizeof(fix));
+	say_fix(view, vc, kid, fix, sizeof(fix));
 	out[0] = '\0';
 	if (g->state < GUARD_ONLINE)
 		before_the_mount(view, fix, out, len);

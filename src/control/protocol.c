@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "status.h"
+#include "tdefs/volume_rotate.h"
 #include "tdefs/volume_event.h"
 
 static json_t *error_answer(const char *text)
@@ -114,6 +115,29 @@ static json_t *answer_reload(const struct control_context *context, const json_t
 	return json_pack("{s:i, s:s}", "schema", CONTROL_SCHEMA, "taken", changes.live);
 }
 
+static json_t *answer_rotate(const struct control_context *context, const json_t *request)
+{
+	const char *to = json_string_value(json_object_get(request, "to"));
+	struct rotation_request r = {
+		.retire = json_is_true(json_object_get(request, "retire")),
+		.key_is_backed_up = json_is_true(json_object_get(request, "key_is_backed_up")),
+	};
+	struct errmsg err = { 0 };
+	uint64_t number;
+
+	if (to && strlen(to) >= sizeof(r.to))
+		return error_answer("rotate: \"to\" is too long");
+	if (to)
+		memcpy(r.to, to, strlen(to) + 1);
+	if (text_unescape(r.to) < 0)
+		return error_answer("rotate: \"to\" is no text");
+	if (volume_rotate(context->volume, &r, &number, &err) < 0) {
+		text_escape_message(&err);
+		return refusal(err.text, err.next, err.exit_code);
+	}
+	return json_pack("{s:i, s:I}", "schema", CONTROL_SCHEMA, "rotation", (json_int_t)number);
+}
+
 static json_t *answer_recheck(const struct control_context *context, const json_t *request)
 {
 	const char *text = json_string_value(json_object_get(request, "path"));
@@ -140,6 +164,7 @@ static const struct command {
 	{ "recheck", false, answer_recheck }, { "lock", false, answer_lock },
 	{ "resume", false, answer_resume },   { "extend", false, answer_extend },
 	{ "drill", false, answer_drill },     { "reload", false, answer_reload },
+	{ "rotate", false, answer_rotate },
 };
 
 /* What anyone may ask, and what changes nothing, is not: it could fill the event log. */

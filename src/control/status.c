@@ -36,7 +36,8 @@ void status_read(const struct control_context *context, struct status_source *re
 
 	s->context = context;
 	s->vc = volume_config(v);
-	s->header = volume_header(v);
+	volume_header(v, &s->header);
+	volume_rotation_view(v, &s->rotation);
 	s->counters = volume_counters(v);
 	/* Released first: it never is more than what was latched. */
 	s->latched = counter_read(s->counters, COUNTER_ERRORS_RELEASED);
@@ -113,12 +114,12 @@ static json_t *uuid(const struct status_source *s)
 {
 	char text[UUID_TEXT_LEN];
 
-	return json_string(uuid_format(s->header->uuid, text));
+	return json_string(uuid_format(s->header.uuid, text));
 }
 
 static json_t *header_sequence(const struct status_source *s)
 {
-	return json_integer((json_int_t)s->header->sequence);
+	return json_integer((json_int_t)s->header.sequence);
 }
 
 /* A version of the protector's key that came after the one in use; null: none is known. */
@@ -136,13 +137,18 @@ static json_t *newest(const struct status_source *s)
 
 static json_t *protector(const struct status_source *s)
 {
-	const struct key_slot *slot = volume_header_active_slot(s->header);
+	const struct key_slot *slot = volume_header_active_slot(&s->header);
 	char thumbprint[HEX_LEN(32)];
 
 	return json_pack("{s:o, s:s, s:I, s:o, s:o}", "kid", text_json(slot->kid), "thumbprint",
 			 hex_encode(slot->thumbprint, 32, thumbprint), "slot_created",
 			 (json_int_t)slot->created, "newest", newest(s), "newest_error",
 			 status_text(s->newest.error.text));
+}
+
+static json_t *protector_drift(const struct status_source *s)
+{
+	return json_boolean(volume_protector_drift(s->context->volume));
 }
 
 static json_t *version(const struct status_source *s)
@@ -222,6 +228,8 @@ json_t *control_status(const struct control_context *context)
 		{ "uuid", uuid },
 		{ "header_sequence", header_sequence },
 		{ "protector", protector },
+		{ "protector_drift", protector_drift },
+		{ "rotation", status_rotation },
 		{ "secondary", status_secondary },
 		{ "version", version },
 		{ "libfuse", libfuse },

@@ -13,9 +13,10 @@
 struct status_source {
 	const struct control_context *context;
 	const struct volume_config *vc;
-	const struct volume_header *header;
+	struct volume_header header;
 	const struct counters *counters;
 	struct guard_view view;
+	struct rotation_view rotation;
 	bool has_secondary;
 	struct secondary_view secondary;
 	struct newest_view newest;
@@ -39,6 +40,7 @@ json_t *control_status(const struct control_context *context) WARN_UNUSED;
 
 /* Parts of it that have a file of their own. */
 json_t *status_key_access(const struct status_source *s) WARN_UNUSED;
+json_t *status_rotation(const struct status_source *s) WARN_UNUSED;  /* null: there was none */
 json_t *status_secondary(const struct status_source *s) WARN_UNUSED; /* null: there is none */
 json_t *status_alarms(const struct status_source *s) WARN_UNUSED;
 json_t *status_engines(const struct status_source *s) WARN_UNUSED;

@@ -33,7 +33,7 @@ static json_t *vault(const struct status_source *s)
 {
 	const char *kid = s->view.guard.secondary_serves
 				  ? s->vc->settings.secondary
-				  : volume_header_active_slot(s->header)->kid;
+				  : volume_header_active_slot(&s->header)->kid;
 	char address[KID_VAULT_MAX];
 	struct kid parsed;
 
@@ -115,7 +115,8 @@ static json_t *next_step(const struct status_source *s)
 {
 	char next[CONTROL_NEXT_STEP_MAX];
 
-	control_next_step(&s->view, s->vc, next, sizeof(next));
+	control_next_step(&s->view, s->vc, volume_header_active_slot(&s->header)->kid, next,
+			  sizeof(next));
 	return status_text(next);
 }
 

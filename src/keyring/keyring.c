@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "slot.h"
 #include "tdefs/protector.h"
 
 #define CANARY_LEN 32
@@ -28,8 +29,8 @@ static int make_canary(struct secret **ret_canary, uint8_t ret_hash[static 32])
 	return r;
 }
 
-static int fill_slot(struct vault *vault, const struct vault_key *key, const struct secret *dek,
-		     uint64_t now, struct key_slot *slot, struct errmsg *reterr)
+int slot_fill(struct vault *vault, const struct vault_key *key, const struct secret *dek,
+	      uint64_t now, struct key_slot *slot, struct errmsg *reterr)
 {
 	CLEANUP_SECRET struct secret *canary = NULL;
 	struct vault_wrapped wrapped_dek = { 0 }, wrapped_canary = { 0 };
@@ -83,7 +84,7 @@ int keyring_create(struct vault *vault, const struct vault_key *key, uint64_t no
 		r = dek_generate(&dek);
 	if (r < 0)
 		return crypto_failed(r, reterr);
-	r = fill_slot(vault, key, dek, now, &h.slots[0], reterr);
+	r = slot_fill(vault, key, dek, now, &h.slots[0], reterr);
 	if (r < 0)
 		return r;
 	r = header_seal(&h, dek);
@@ -107,9 +108,8 @@ static int check_thumbprint(const struct vault_key *key, const struct key_slot *
 			   volume, slot->kid);
 }
 
-/* Before any vault is asked: is this slot's key one that was configured? */
-static int check_slot(const char *kid, const struct key_slot *slot, const char *volume,
-		      struct vault_report *rep)
+int slot_check(const char *kid, const struct key_slot *slot, const char *volume,
+	       struct vault_report *rep)
 {
 	struct errmsg *err = &rep->error;
 
@@ -121,7 +121,8 @@ static int check_slot(const char *kid, const struct key_slot *slot, const char *
 				   slot->wrap_algorithm);
 	}
 	if (!protector_covers(kid, slot->kid)) {
-		errmsg_next(err, "set \"protector = %s\" for this volume", slot->kid);
+		errmsg_next(err, "set \"protector = %s\" for this volume, or \"linked\" to it",
+			    slot->kid);
 		return errmsg_fail(err, -EKEYREJECTED, EXIT_CODE_FAILED,
 				   "volume %s: its DEK is wrapped by %s, but the protector is %s",
 				   volume, slot->kid, kid);
@@ -162,11 +163,10 @@ static struct vault_wrapped wrapped_of(const struct key_slot *slot, const uint8_
 	return w;
 }
 
-int keyring_unlock_by(struct vault *vault, const char *kid, const struct volume_header *header,
-		      const char *volume, unsigned timeout_ms, struct secret **ret_dek,
-		      struct vault_report *ret_report)
+int slot_unlock(struct vault *vault, const char *kid, const struct key_slot *slot,
+		const struct volume_header *header, const char *volume, unsigned timeout_ms,
+		struct secret **ret_dek, struct vault_report *ret_report)
 {
-	const struct key_slot *slot = volume_header_active_slot(header);
 	struct vault_wrapped wrapped = wrapped_of(slot, slot->wrapped_dek, slot->wrapped_dek_len);
 	CLEANUP_SECRET struct secret *dek = NULL;
 	struct vault_key key;
@@ -189,6 +189,14 @@ int keyring_unlock_by(struct vault *vault, const char *kid, const struct volume_
 	return r;
 }
 
+int keyring_unlock_by(struct vault *vault, const char *kid, const struct volume_header *header,
+		      const char *volume, unsigned timeout_ms, struct secret **ret_dek,
+		      struct vault_report *ret_report)
+{
+	return slot_unlock(vault, kid, volume_header_active_slot(header), header, volume,
+			   timeout_ms, ret_dek, ret_report);
+}
+
 int keyring_unlock(struct vault *vault, const char *kid, const struct volume_header *header,
 		   const char *volume, unsigned timeout_ms, struct secret **ret_dek,
 		   struct vault_report *ret_report)
@@ -197,7 +205,7 @@ int keyring_unlock(struct vault *vault, const char *kid, const struct volume_hea
 	int r;
 
 	*ret_report = (struct vault_report){ 0 };
-	r = check_slot(kid, slot, volume, ret_report);
+	r = slot_check(kid, slot, volume, ret_report);
 	return r < 0 ? r
 		     : keyring_unlock_by(vault, slot->kid, header, volume, timeout_ms, ret_dek,
 					 ret_report);

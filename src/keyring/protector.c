@@ -53,6 +53,19 @@ bool protector_covers(const char *protector, const char *kid)
 	return kid_equal(&a, &b);
 }
 
+const char *protector_that_opens(const struct settings *settings, const char *kid)
+{
+	const char *at = settings->linked;
+	char linked[KID_MAX + 1];
+
+	if (protector_covers(settings->protector, kid))
+		return settings->protector;
+	while (at && settings_next_linked(&at, linked))
+		if (protector_covers(linked, kid))
+			return kid;
+	return settings->protector;
+}
+
 __attribute__((format(printf, 4, 5))) static struct requirement *add(struct protector_report *r,
 								     const char *name, bool met,
 								     const char *fmt, ...)

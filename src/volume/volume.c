@@ -11,6 +11,7 @@
 #include "volume_event.h"
 #include "volume_internal.h"
 #include "volume_newest.h"
+#include "volume_rotate.h"
 #include "volume_secondary.h"
 
 #define CREW_MOST 64u
@@ -24,7 +25,8 @@ static void volume_free(struct volume *v)
 	file_keys_free(v->keys);
 	secondary_close(v->secondary);
 	newest_close(v->newest);
-	watched_vault_close(v->vault);
+	rotor_free(v->rotor);
+	key_box_free(v->key);
 	backing_close(&v->backing);
 	if (v->lock_fd >= 0)
 		close(v->lock_fd);
@@ -91,7 +93,7 @@ static int open_store(struct volume *v, struct errmsg *reterr)
 	int r;
 
 	memcpy(o.files.key_domain_id, v->found.header.key_domain_id, 16);
-	memcpy(o.files.dek_id, volume_slot(v)->dek_id, DEK_ID_LEN);
+	memcpy(o.files.dek_id, volume_header_active_slot(&v->found.header)->dek_id, DEK_ID_LEN);
 	r = store_open(&o, &v->store);
 	if (r == 0)
 		return 0;
@@ -125,6 +127,25 @@ static int read_record(struct volume *v, struct errmsg *reterr)
 			   v->vc->name, errno_text(r));
 }
 
+/* The key that the header names, if it is configured or linked; else the protector, and refused. */
+static int open_key(struct volume *v, struct errmsg *reterr)
+{
+	const struct settings *s = &v->vc->settings;
+	const char *slot_kid = volume_header_active_slot(&v->found.header)->kid;
+	struct watched_vault *vault = NULL;
+	struct volume_key *key = NULL;
+	int r = watched_vault_open(&v->watch, protector_that_opens(s, slot_kid), s, &clock_kernel,
+				   &vault, reterr);
+
+	if (r == 0 && volume_key_new(&v->found.header, vault, s, NULL, &key) < 0)
+		r = errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
+	if (r < 0)
+		return r;
+	key_box_put(v->key, key);
+	volume_note_protector(v, s);
+	return 0;
+}
+
 static int open_all(struct volume *v, struct errmsg *reterr)
 {
 	int r = backing_open(v->vc->backing, v->vc->name, v->vc->settings.unsupported_backing,
@@ -141,8 +162,7 @@ static int open_all(struct volume *v, struct errmsg *reterr)
 	if (r == 0)
 		r = read_record(v, reterr);
 	if (r == 0)
-		r = watched_vault_open(&v->watch, v->vc->settings.protector, &v->vc->settings,
-				       &clock_kernel, &v->vault, reterr);
+		r = open_key(v, reterr);
 	if (r == 0)
 		r = secondary_open(v, reterr);
 	if (r == 0)
@@ -176,7 +196,11 @@ int volume_open(const struct config *config, const struct volume_config *vc,
 	v->lock_fd = -1;
 	atomic_store(&v->gate.delete_by_all, vc->settings.inaccessible_delete == DELETE_BY_ALL);
 	v->keys = file_keys_new();
-	r = v->keys ? 0 : errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
+	v->key = key_box_new();
+	v->rotor = rotor_new(v);
+	r = v->keys && v->key && v->rotor
+		    ? 0
+		    : errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
 	if (r == 0)
 		r = open_all(v, reterr);
 	if (r < 0) {
@@ -193,7 +217,7 @@ int volume_close(struct volume *v)
 
 	IGNORE_RESULT(volume_stop(v), "then it stays");
 	secondary_silence(v->secondary);
-	watched_vault_end(v->vault); /* the sum of its probes comes before the unmount */
+	key_box_end(v->key); /* the sum of its probes comes before the unmount */
 	newest_silence(v->newest);
 	r = store_close(v->store);
 	volume_event_unmounted(v, r);
@@ -211,9 +235,24 @@ const struct volume_config *volume_config(const struct volume *v)
 	return v->vc;
 }
 
-const struct volume_header *volume_header(const struct volume *v)
+void volume_header(const struct volume *v, struct volume_header *ret_header)
 {
-	return &v->found.header;
+	CLEANUP_VOLUME_KEY struct volume_key *key = key_box_hold(v->key);
+
+	*ret_header = key->header;
+}
+
+bool volume_protector_drift(const struct volume *v)
+{
+	return atomic_load(&v->protector_drift);
+}
+
+void volume_note_protector(struct volume *v, const struct settings *settings)
+{
+	CLEANUP_VOLUME_KEY struct volume_key *key = key_box_hold(v->key);
+
+	atomic_store(&v->protector_drift,
+		     !protector_covers(settings->protector, volume_key_slot(key)->kid));
 }
 
 struct gate *volume_gate(struct volume *v)
@@ -255,8 +294,11 @@ int volume_start(struct volume *v, struct errmsg *reterr)
 
 bool volume_stop(struct volume *v)
 {
+	bool rotated;
+
 	if (v->left_behind) /* it was waited for once */
 		return false;
+	rotated = rotor_stop(v->rotor);
 	secondary_end(v->secondary);
 	newest_end(v->newest);
 	v->left_behind = !guard_runner_free(v->runner);
@@ -264,7 +306,7 @@ bool volume_stop(struct volume *v)
 	crew_free(v->drain_crew);
 	crew_free(v->purge_crew);
 	v->drain_crew = v->purge_crew = NULL;
-	v->left_behind = !secondary_stop(v->secondary) || v->left_behind;
+	v->left_behind = !secondary_stop(v->secondary) || !rotated || v->left_behind;
 	v->left_behind = !newest_stop(v->newest) || v->left_behind;
 	return !v->left_behind;
 }
@@ -291,7 +333,9 @@ const struct vault_counts *volume_vault_counts(const struct volume *v)
 
 void volume_describe_vault(const struct volume *v, struct vault_identity *ret_identity)
 {
-	vault_describe(watched_vault_of(v->vault), ret_identity);
+	CLEANUP_VOLUME_KEY struct volume_key *key = key_box_hold(v->key);
+
+	vault_describe(watched_vault_of(key->vault), ret_identity);
 }
 
 struct timespec volume_deadline(uint64_t wait_ms)
@@ -311,40 +355,4 @@ struct timespec volume_deadline(uint64_t wait_ms)
 uint64_t volume_probe_ms(const struct volume *v)
 {
 	return atomic_load(&v->probe_ms);
-}
-
-/* The settings whose protector covers `kid`; NULL: it is not configured. */
-static const struct settings *settings_of_kid(const struct config *config, const char *kid)
-{
-	if (config->server.protector && protector_covers(config->server.protector, kid))
-		return &config->server;
-	for (size_t i = 0; i < config->nvolumes; i++)
-		if (protector_covers(config->volumes[i].settings.protector, kid))
-			return &config->volumes[i].settings;
-	return NULL;
-}
-
-int volume_dek(const struct config *config, const struct vault_watch *watch,
-	       const struct volume_header *header, struct secret **ret_dek, struct errmsg *reterr)
-{
-	const char *kid = volume_header_active_slot(header)->kid;
-	const struct settings *settings = settings_of_kid(config, kid);
-	CLEANUP_WATCHED_VAULT struct watched_vault *vault = NULL;
-	struct vault_report report = { 0 };
-	int r;
-
-	if (!settings) {
-		errmsg_next(reterr, "name it as \"protector\" in %s", config->path);
-		return errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_CONFIG,
-				   "%s: its DEK is wrapped by %s, which is not configured",
-				   watch->volume, kid);
-	}
-	r = watched_vault_open(watch, kid, settings, &clock_kernel, &vault, reterr);
-	if (r < 0)
-		return r;
-	r = keyring_unlock(watched_vault_of(vault), settings->protector, header, watch->volume,
-			   VAULT_COMMAND_TIMEOUT_MS, ret_dek, &report);
-	if (r < 0)
-		*reterr = report.error;
-	return r;
 }

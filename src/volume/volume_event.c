@@ -68,6 +68,7 @@ static void put_header(json_t *details, const struct volume_header *h)
 
 void volume_event_mounted(struct volume *v)
 {
+	CLEANUP_VOLUME_KEY struct volume_key *key = key_box_hold(v->key);
 	json_t *details = json_object();
 	struct guard_view view;
 
@@ -77,7 +78,7 @@ void volume_event_mounted(struct volume *v)
 	put_reasons(details, "reasons", view.guard.reasons);
 	details_put(details, "mount", v->vc->mount);
 	details_put(details, "backing", v->vc->backing);
-	put_header(details, &v->found.header);
+	put_header(details, &key->header);
 	details_put(details, "version", TDEFS_VERSION);
 	details_put_number(details, "pid", (uint64_t)getpid());
 	record(v, "mount", details);
@@ -212,13 +213,14 @@ void volume_event_ha_proof(const struct volume *v, const char *kid)
 
 void volume_event_newer_version(const struct volume *v, const struct vault_key *key)
 {
+	CLEANUP_VOLUME_KEY struct volume_key *in_force = key_box_hold(v->key);
 	json_t *details = json_object();
 
 	details_put(details, "kid", key->kid);
 	details_put_hex(details, "thumbprint", key->thumbprint, sizeof(key->thumbprint));
 	if (key->created)
 		details_put_number(details, "created", key->created);
-	details_put(details, "in_use", volume_slot(v)->kid);
+	details_put(details, "in_use", volume_key_slot(in_force)->kid);
 	record(v, "newer_version", details);
 }
 

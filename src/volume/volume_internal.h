@@ -8,6 +8,7 @@
 #include "tdefs/crew.h"
 #include "tdefs/volume.h"
 #include "tdefs/volume_vault.h"
+#include "volume_key.h"
 
 /* What this host expects, and whether it knows: 0, -ENOENT: never seen, or why it cannot be read. */
 struct expectation {
@@ -21,12 +22,14 @@ struct volume {
 	const struct sysio *sys;
 	struct backing backing;
 	int lock_fd;
-	struct header_found found; /* as it was at open; its header is the volume's */
+	struct header_found found; /* as it was at open; `key` has the one in force */
 	struct expectation expected;
 	struct vault_watch watch;
-	struct watched_vault *vault;
-	struct secondary *secondary; /* NULL: there is none */
-	struct newest *newest;	     /* NULL: its protector has no versions */
+	struct key_box *key; /* what a rotation exchanges */
+	struct rotor *rotor;
+	_Atomic bool protector_drift; /* the settings name another key than the header */
+	struct secondary *secondary;  /* NULL: there is none */
+	struct newest *newest;	      /* NULL: its protector has no versions */
 	struct vault_counts vault_counts;
 	_Atomic uint64_t probe_ms; /* how long the last probe or unlock took */
 	struct counters counters;
@@ -55,11 +58,6 @@ struct volume {
 	_Atomic(const struct volume_cache *) cache; /* NULL: nobody serves it yet */
 };
 
-static inline const struct key_slot *volume_slot(const struct volume *v)
-{
-	return volume_header_active_slot(&v->found.header);
-}
-
 /* Of a call to a vault; a reload may change it. */
 static inline unsigned volume_probe_timeout(const struct volume *v)
 {
@@ -81,6 +79,9 @@ enum vault_verdict volume_unlock(struct volume *v, struct vault_report *ret_repo
 /* What is left to do once a vault has given the DEK, which is taken over. The same. */
 enum vault_verdict volume_take_dek(struct volume *v, struct secret *dek,
 				   struct vault_report *ret_report);
+
+/* Whether these settings, the last that were read, name the key of the header in force. */
+void volume_note_protector(struct volume *v, const struct settings *settings);
 
 /* Is the key still granted? By the canary of the active slot, and its key's own version. */
 enum vault_verdict volume_probe(struct volume *v, struct vault_report *ret_report);

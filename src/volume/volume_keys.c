@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tdefs/log.h"
+#include "tdefs/protector.h"
 #include "volume_event.h"
 #include "volume_internal.h"
 
@@ -112,10 +113,12 @@ enum vault_verdict volume_take_dek(struct volume *v, struct secret *dek,
 
 enum vault_verdict volume_unlock(struct volume *v, struct vault_report *ret_report)
 {
+	CLEANUP_VOLUME_KEY struct volume_key *key = key_box_hold(v->key);
 	CLEANUP_SECRET struct secret *dek = NULL;
-	const struct settings *settings = &v->vc->settings;
-	int r = keyring_unlock(watched_vault_of(v->vault), settings->protector, &v->found.header,
-			       v->vc->name, volume_probe_timeout(v), &dek, ret_report);
+	int r = keyring_unlock(watched_vault_of(key->vault),
+			       protector_that_opens(key->settings, volume_key_slot(key)->kid),
+			       &key->header, v->vc->name, volume_probe_timeout(v), &dek,
+			       ret_report);
 
 	if (r == 0)
 		return volume_take_dek(v, TAKE_PTR(dek), ret_report);
@@ -124,13 +127,23 @@ enum vault_verdict volume_unlock(struct volume *v, struct vault_report *ret_repo
 	return ret_report->verdict;
 }
 
+/* True: it is no longer the key that counts. */
+static bool probe_key(struct volume *v, struct vault_report *ret_report)
+{
+	CLEANUP_VOLUME_KEY struct volume_key *key = key_box_hold(v->key), *now = NULL;
+
+	watched_vault_probing(key->vault);
+	keyring_probe(watched_vault_of(key->vault), volume_key_slot(key), v->vc->name,
+		      &clock_kernel, volume_probe_timeout(v), ret_report);
+	watched_vault_probed(key->vault);
+	now = key_box_hold(v->key);
+	return now != key;
+}
+
 enum vault_verdict volume_probe(struct volume *v, struct vault_report *ret_report)
 {
-	unsigned timeout_ms = volume_probe_timeout(v);
-
-	watched_vault_probing(v->vault);
-	keyring_probe(watched_vault_of(v->vault), volume_slot(v), v->vc->name, &clock_kernel,
-		      timeout_ms, ret_report);
-	watched_vault_probed(v->vault);
+	/* What is said of a key that a rotation put away meanwhile says nothing of the volume. */
+	if (probe_key(v, ret_report) && ret_report->verdict != VAULT_GRANTED)
+		IGNORE_RESULT(probe_key(v, ret_report), "once: two rotations are far apart");
 	return ret_report->verdict;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "tdefs/log.h"
+#include "tdefs/protector.h"
 #include "volume_event.h"
 #include "volume_evidence.h"
 
@@ -87,7 +88,8 @@ static bool is_usable(const struct vault_key *key, uint64_t now)
 static void found(struct newest *n, const struct vault_key *key)
 {
 	const struct volume *v = n->volume;
-	const char *in_use = volume_slot(v)->kid;
+	CLEANUP_VOLUME_KEY struct volume_key *in_force = key_box_hold(v->key);
+	const char *in_use = volume_key_slot(in_force)->kid;
 	const bool newer = is_another(key->kid, in_use) && is_usable(key, clock_kernel.now());
 	bool was_unknown, is_news;
 
@@ -128,6 +130,14 @@ static void failed(struct newest *n, const struct vault_report *rep)
 			    vault_verdict_name(rep->verdict), rep->error.text);
 }
 
+/* A rotation may have taken another key since, which has a newest of its own. */
+static bool is_of_key(const struct newest *n)
+{
+	CLEANUP_VOLUME_KEY struct volume_key *in_force = key_box_hold(n->volume->key);
+
+	return protector_covers(n->kid, volume_key_slot(in_force)->kid);
+}
+
 static void ask(struct newest *n)
 {
 	struct vault *vault = watched_vault_of(n->vault);
@@ -148,7 +158,8 @@ static void *poll_newest(void *arg)
 	struct newest *n = arg;
 
 	while (wait_until_due(n))
-		ask(n);
+		if (is_of_key(n))
+			ask(n);
 	LOCK_SCOPE(&n->lock);
 	n->done = true;
 	pthread_cond_broadcast(&n->changed);
@@ -259,6 +270,16 @@ void newest_set_interval(struct newest *n, uint64_t every_ms)
 		return;
 	LOCK_SCOPE(&n->lock);
 	n->pause_ms = volume_about(every_ms);
+	pthread_cond_broadcast(&n->changed);
+}
+
+void newest_look_again(struct newest *n)
+{
+	if (!n)
+		return;
+	LOCK_SCOPE(&n->lock);
+	n->view = (struct newest_view){ 0 };
+	n->asked = false;
 	pthread_cond_broadcast(&n->changed);
 }
 

@@ -21,6 +21,8 @@ void newest_close(struct newest *n);
 
 /* The guard's thread, after each step; does not block. */
 void newest_told(struct newest *n, const struct guard *after);
+/* The header has another key: what was known is of the one before. */
+void newest_look_again(struct newest *n);
 /* rotation_poll as it was read again; 0: never. */
 void newest_set_interval(struct newest *n, uint64_t every_ms);
 

@@ -25,13 +25,34 @@ static int refuse(const struct volume *v, const struct config_changes *changes,
 			   v->vc->name, changes->fixed);
 }
 
+/* What a rotation took over since: the protector, and who we are to its vault. */
+static void put_rotated(struct volume_config *was, const struct settings *rotated)
+{
+	struct settings *s = &was->settings;
+
+	s->protector = rotated->protector;
+	s->allowed_vaults = rotated->allowed_vaults;
+	s->vaults = rotated->vaults;
+	s->nvaults = rotated->nvaults;
+	s->identity = rotated->identity;
+	s->tenant_id = rotated->tenant_id;
+	s->client_id = rotated->client_id;
+	s->client_secret_file = rotated->client_secret_file;
+	s->client_certificate_file = rotated->client_certificate_file;
+	s->federated_token_file = rotated->federated_token_file;
+	s->authority_host = rotated->authority_host;
+	s->ca_file = rotated->ca_file;
+}
+
 /* Under reload_lock. */
 static int reload(struct volume *v, struct config_changes *ret_changes, struct errmsg *reterr)
 {
 	const struct config *old = v->taken ? v->taken : v->config;
 	const struct volume_config *vc, *old_vc;
+	CLEANUP_VOLUME_KEY struct volume_key *key = key_box_hold(v->key);
 	CLEANUP_CONFIG struct config *config = NULL;
 	struct config_changes changes;
+	struct volume_config was;
 	int r = config_load(v->config->path, &config, reterr);
 
 	if (r == 0)
@@ -40,7 +61,11 @@ static int reload(struct volume *v, struct config_changes *ret_changes, struct e
 		r = config_volume(old, v->vc->name, &old_vc, reterr);
 	if (r != 0)
 		return r;
-	config_compare(old, old_vc, config, vc, &changes);
+	volume_note_protector(v, &vc->settings);
+	was = *old_vc; /* borrowed, to compare */
+	if (key->config)
+		put_rotated(&was, key->settings);
+	config_compare(old, &was, config, vc, &changes);
 	if (changes.fixed[0])
 		return refuse(v, &changes, reterr);
 	if (v->reloader.reload)

@@ -65,18 +65,19 @@ static void answer(struct question *q)
 	struct secondary *s = q->s;
 	const struct volume *v = s->volume;
 	const uint64_t until_ms = clock_kernel.boot_ms() + probe_timeout(s);
+	CLEANUP_VOLUME_KEY struct volume_key *key = key_box_hold(v->key);
 	struct vault *vault = watched_vault_of(s->vault);
 	char kid[KID_MAX + 1];
 	uint64_t now;
 
-	if (find_key(s, volume_slot(v), kid, &q->report) != VAULT_GRANTED)
+	if (find_key(s, volume_key_slot(key), kid, &q->report) != VAULT_GRANTED)
 		return;
 	now = clock_kernel.boot_ms();
 	if (q->unlock)
-		secondary_unlock(vault, kid, &v->found.header, v->vc->name, probe_timeout(s),
-				 &q->dek, &q->report);
+		secondary_unlock(vault, kid, &key->header, v->vc->name, probe_timeout(s), &q->dek,
+				 &q->report);
 	else
-		secondary_probe(vault, kid, volume_slot(v), v->vc->name, &clock_kernel,
+		secondary_probe(vault, kid, volume_key_slot(key), v->vc->name, &clock_kernel,
 				now < until_ms ? (unsigned)(until_ms - now) : 1, &q->report);
 }
 
@@ -270,6 +271,15 @@ void secondary_told(struct secondary *s, const struct guard *after)
 		pthread_cond_broadcast(&s->changed);
 	s->up = after->has_key;
 	s->serves = after->secondary_serves;
+}
+
+void secondary_look_again(struct secondary *s)
+{
+	if (!s)
+		return;
+	LOCK_SCOPE(&s->lock);
+	s->due_ms = 0;
+	pthread_cond_broadcast(&s->changed);
 }
 
 bool volume_secondary_view(const struct volume *v, struct secondary_view *ret_view)

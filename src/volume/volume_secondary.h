@@ -46,6 +46,9 @@ void secondary_close(struct secondary *s);
 /* The guard's thread, after each step; does not block. */
 void secondary_told(struct secondary *s, const struct guard *after);
 
+/* The header has another key: prove at once that the secondary has it, too. */
+void secondary_look_again(struct secondary *s);
+
 /* One question, for at most `wait_ms`; `ret_dek` NULL: a probe. */
 enum vault_verdict secondary_ask(struct secondary *s, enum secondary_asker asker, uint64_t wait_ms,
 				 struct secret **ret_dek, struct vault_report *ret_report);

@@ -45,7 +45,8 @@ def test_the_page_names_every_member_and_no_other(make_guarded):
     wait_for(lambda: v.status()["alarms"], "an alarm")
     denied = members(v.status())
     # What is empty, or not configured here, has no members of its own.
-    absent = {m for m in documented() if m.startswith(("protector.newest.", "secondary.", "hook.", "webhook."))}
+    absent = {m for m in documented()
+              if m.startswith(("protector.newest.", "secondary.", "hook.", "webhook.", "rotation."))}
     assert online | denied == documented() - absent | {"alarms", "engines", "reasons"}
     row = re.search(r"^\| `alarms\[\]\.name` \| (.*) \|$", PAGE.read_text(encoding="utf-8"), re.M)
     told = Metrics(v.control("metrics")["metrics"]).of("tdefs_alarm")

@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A volume whose protector is in a tdefs-vault."""
 
-import json
-import re
-
 from conftest import Volume
 from vault_server import b64
 
@@ -47,5 +44,5 @@ class VaultVolume(Volume):
         return self.identity.login().unwrap(path, b64(bytes.fromhex(slot["wrapped_dek"])))
 
     def active_kid(self):
-        header = self.ctl_json("header", "dump", self.name)
-        return re.search(r'"kid": *"([^"]*)"', json.dumps(header))[1]
+        found = self.ctl_json("header", "dump", self.name)["slots"]
+        return next(s["kid"] for s in found if s["state"] == "active")

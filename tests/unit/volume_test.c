@@ -661,7 +661,7 @@ static void each_state_has_a_next_step(void **state)
 						       .error = { .next = "FIX" } } };
 		char next[CONTROL_NEXT_STEP_MAX];
 
-		control_next_step(&view, vc, next, sizeof(next));
+		control_next_step(&view, vc, vc->settings.protector, next, sizeof(next));
 		assert_string_equal(next, cases[i].next);
 	}
 }

@@ -33,6 +33,8 @@ static const struct verb {
 	{ "resume", 1, 1, verb_resume, "NAME", "back online after a lock or an old denial" },
 	{ "extend", 1, 1, verb_extend, "NAME --for T", "more time in an outage of the vault" },
 	{ "reload", 1, 1, verb_reload, "NAME", "take over timers and hooks from tdefs.conf" },
+	{ "rotate", 1, 1, verb_rotate, "NAME", "wrap the DEK by another key; data stays" },
+	{ "rewrap", 1, 1, verb_rewrap, "NAME|DIR", "the same for a header that is not mounted" },
 	{ "drill", 1, 1, verb_drill, "NAME --for T", "rehearse a loss: --outage, --denial" },
 	{ "safe-to-restart", 1, 1, verb_safe_to_restart, "NAME", "would it come back online?" },
 };
@@ -42,15 +44,13 @@ static void print_usage(void)
 	puts("usage: tdefsctl [--config FILE] [--json] VERB ...");
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		printf("  %-16s%-15s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].what);
-	puts("  -c, --config FILE  default: $" CONFIG_ENVIRONMENT ", then " CONFIG_DEFAULT_PATH "\n"
-	     "  -j, --json         answer as one line of JSON, with a schema number\n"
-	     "  check: --ha, would the secondary do?   verify: --without-key\n"
-	     "  format: --key-is-backed-up   a DIR has a slash in it\n"
-	     "  events --verify: --anchor SEQ:HASH, an event known from elsewhere\n"
+	puts("  -c, --config FILE  (" CONFIG_DEFAULT_PATH ")   -j, --json  one line of JSON\n"
+	     "  check: --ha   verify: --without-key   events --verify: --anchor SEQ:HASH\n"
+	     "  rotate, rewrap: --to KID, --retire; rewrap: --from-previous\n"
+	     "  format, rotate: --key-is-backed-up   a DIR has a slash in it\n"
 	     "  extend, drill: --for 30s, 5m, 4h   accept-lost, drill: --yes, do not ask\n"
 	     "exit: 0 done or online, 1 failed, 2 usage or configuration, 3 read-only,\n"
-	     "  4 inaccessible, 5 not mounted, 6 waiting for a vault, 7 refused by policy,\n"
-	     "  8 try again; several volumes: the worst");
+	     "  4 inaccessible, 5 not mounted, 6 waiting, 7 policy, 8 try again; the worst");
 }
 
 int usage_error(struct call *call, const char *what)
@@ -119,6 +119,9 @@ enum option_id {
 	FOLLOW,
 	VERIFY,
 	ANCHOR,
+	TO,
+	RETIRE,
+	FROM_PREVIOUS,
 };
 
 static const struct option options[] = {
@@ -135,6 +138,9 @@ static const struct option options[] = {
 	{ "follow", no_argument, NULL, FOLLOW },
 	{ "verify", no_argument, NULL, VERIFY },
 	{ "anchor", required_argument, NULL, ANCHOR },
+	{ "to", required_argument, NULL, TO },
+	{ "retire", no_argument, NULL, RETIRE },
+	{ "from-previous", no_argument, NULL, FROM_PREVIOUS },
 	{ "help", no_argument, NULL, HELP },
 	{ "version", no_argument, NULL, VERSION },
 	{ 0 },
@@ -162,6 +168,10 @@ static bool *switch_of(struct call *call, int c)
 		return &call->watch;
 	case FOLLOW:
 		return &call->follow;
+	case RETIRE:
+		return &call->retire;
+	case FROM_PREVIOUS:
+		return &call->from_previous;
 	case VERIFY:
 		return &call->verify;
 	default:
@@ -191,6 +201,9 @@ static int parse_options(int argc, char **argv, struct call *call, const char **
 			break;
 		case ANCHOR:
 			call->anchor = optarg;
+			break;
+		case TO:
+			call->to = optarg;
 			break;
 		case HELP:
 			print_usage();

@@ -24,6 +24,9 @@ struct call {
 	bool follow, verify;   /* --follow, --verify */
 	const char *anchor;    /* --anchor; NULL: not given */
 	bool ha;	       /* --ha */
+	const char *to;	       /* --to; NULL: not given */
+	bool retire;	       /* --retire */
+	bool from_previous;    /* --from-previous */
 	uint64_t for_ms;       /* --for; 0: not given */
 	struct audit *audit;   /* call_watch() opened it; NULL: none */
 	struct errmsg err;
@@ -42,6 +45,8 @@ int verb_lock(struct call *call);
 int verb_resume(struct call *call);
 int verb_extend(struct call *call);
 int verb_reload(struct call *call);
+int verb_rotate(struct call *call);
+int verb_rewrap(struct call *call);
 int verb_drill(struct call *call);
 int verb_safe_to_restart(struct call *call);
 

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The "rotation" of a status: the last in this mount, and what came of it. */
+#include "status.h"
+
+#include "tdefs/bytes.h"
+
+static json_t *key(const struct rotation_key *k)
+{
+	char thumbprint[HEX_LEN(THUMBPRINT_LEN)];
+
+	if (!k->kid[0])
+		return json_null();
+	return json_pack("{s:o, s:s}", "kid", text_json(k->kid), "thumbprint",
+			 hex_encode(k->thumbprint, THUMBPRINT_LEN, thumbprint));
+}
+
+json_t *status_rotation(const struct status_source *s)
+{
+	const struct rotation_view *v = &s->rotation;
+	const struct rotation_outcome *o = &v->outcome;
+	struct errmsg message = o->message;
+
+	if (v->number == 0)
+		return json_null();
+	if (o->error == 0)
+		message = (struct errmsg){ 0 };
+	return json_pack("{s:I, s:b, s:o, s:b, s:b, s:o, s:o, s:o, s:o, s:i}", "number",
+			 (json_int_t)v->number, "busy", (int)v->busy, "at", status_time(v->at),
+			 "rotated", (int)o->rotated, "retired", (int)o->retired, "before",
+			 key(&o->before), "after", key(&o->after), "error",
+			 status_text(message.text), "next", status_text(message.next), "exit_code",
+			 (int)message.exit_code);
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See the header. */
+#include "tdefs/rotate.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "slot.h"
+#include "tdefs/protector.h"
+
+const struct key_slot *rotate_previous_slot(const struct volume_header *header, const char *kid)
+{
+	for (size_t i = 0; i < VOLUME_SLOT_COUNT; i++)
+		if (header->slots[i].state == SLOT_PREVIOUS &&
+		    protector_covers(kid, header->slots[i].kid))
+			return &header->slots[i];
+	return NULL;
+}
+
+static int no_memory(struct errmsg *reterr)
+{
+	return errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
+}
+
+/* Two DEKs are live while a volume is re-encrypted: the other's HMAC could not be made. */
+static int check_single_dek(const struct rotation *r, const struct volume_header *h,
+			    struct errmsg *reterr)
+{
+	static const uint8_t none[16];
+
+	if (memcmp(h->macs[1].dek_id, none, sizeof(none)) == 0)
+		return 0;
+	errmsg_next(reterr, "use the version of tdefs that wrote the header");
+	return errmsg_fail(reterr, -EPROTONOSUPPORT, EXIT_CODE_FAILED,
+			   "volume %s: its header has a second DEK, which this program does not "
+			   "know",
+			   r->volume);
+}
+
+/* The DEK, by the vault, now. */
+static int unwrap(const struct rotation *r, const struct volume_header *h, struct secret **ret_dek,
+		  struct errmsg *reterr)
+{
+	const struct key_slot *slot = r->from_slot ? r->from_slot : volume_header_active_slot(h);
+	struct vault_report rep = { 0 };
+	int e = slot_check(r->from_kid, slot, r->volume, &rep);
+
+	if (e == 0)
+		e = slot_unlock(r->from, slot->kid, slot, h, r->volume, VAULT_COMMAND_TIMEOUT_MS,
+				ret_dek, &rep);
+	if (e < 0)
+		*reterr = rep.error;
+	return e;
+}
+
+static struct key_slot *empty_slot(struct volume_header *h)
+{
+	for (size_t i = 0; i < VOLUME_SLOT_COUNT; i++)
+		if (h->slots[i].state == SLOT_EMPTY)
+			return &h->slots[i];
+	return NULL;
+}
+
+/* Every previous slot but that one. */
+static bool drop_previous(struct volume_header *h, const struct key_slot *but)
+{
+	bool dropped = false;
+
+	for (size_t i = 0; i < VOLUME_SLOT_COUNT; i++) {
+		struct key_slot *s = &h->slots[i];
+
+		if (s->state != SLOT_PREVIOUS || (but && memcmp(s, but, sizeof(*s)) == 0))
+			continue;
+		*s = (struct key_slot){ 0 };
+		dropped = true;
+	}
+	return dropped;
+}
+
+static int seal(const struct rotation *r, struct volume_header *h, const struct secret *dek,
+		struct errmsg *reterr)
+{
+	int e;
+
+	h->sequence++;
+	e = header_seal(h, dek);
+	if (e == 0)
+		return 0;
+	errmsg_next(reterr, "free memory, raise RLIMIT_MEMLOCK, then try again");
+	return errmsg_fail(reterr, e, EXIT_CODE_FAILED, "volume %s: cannot seal its header: %s",
+			   r->volume, errno_text(e));
+}
+
+/* The header with the new key's slot; what was active stays as previous. */
+static int rewrap(const struct rotation *r, const struct vault_key *key, const struct secret *dek,
+		  struct volume_header *h, struct errmsg *reterr)
+{
+	struct key_slot *slot;
+	int e;
+
+	drop_previous(h, r->from_slot);
+	for (size_t i = 0; i < VOLUME_SLOT_COUNT; i++)
+		if (h->slots[i].state == SLOT_ACTIVE)
+			h->slots[i].state = SLOT_PREVIOUS;
+	slot = empty_slot(h);
+	if (!slot)
+		return errmsg_fail(reterr, -ENOSPC, EXIT_CODE_FAILED,
+				   "volume %s: no key slot is free", r->volume);
+	e = slot_fill(r->to, key, dek, r->now, slot, reterr);
+	return e < 0 ? e : seal(r, h, dek, reterr);
+}
+
+/* After a write that failed: whether a reader finds the new header all the same. */
+static bool is_in_force(const struct rotation *r, const struct volume_header *h)
+{
+	CLEANUP_FREE struct header_found *found = malloc(sizeof(*found));
+	struct errmsg ignored = { 0 };
+
+	return found && header_read(r->sys, r->header_dirfd, r->volume, found, &ignored) == 0 &&
+	       found->header.sequence == h->sequence &&
+	       memcmp(found->header.macs, h->macs, sizeof(h->macs)) == 0;
+}
+
+static int write_failed(const struct rotation *r, int error, const char *what,
+			struct errmsg *reterr)
+{
+	errmsg_next(reterr, "look at the disk and the kernel's log, then rotate again");
+	return errmsg_fail(reterr, error, EXIT_CODE_FAILED, "volume %s: %s: %s", r->volume, what,
+			   errno_text(error));
+}
+
+/* Both copies, then the pin. `result` tells what stands on disk, whatever fails. */
+static int commit(const struct rotation *r, const struct volume_header *h,
+		  struct rotation_result *result, bool *ret_done, struct errmsg *reterr)
+{
+	struct pin pin = pin_of_header(h);
+	int e = r->may_write ? r->may_write(r->arg, reterr) : 0;
+
+	if (e < 0)
+		return e;
+	e = header_write(r->sys, r->header_dirfd, h);
+	if (e < 0 && !is_in_force(r, h))
+		return write_failed(r, e, "cannot write its header; it stays as it was", reterr);
+	result->header = *h;
+	*ret_done = true;
+	if (e < 0)
+		return write_failed(r, e, "its new header is in force, but is not safe on disk",
+				    reterr);
+	if (r->state_dir)
+		e = pin_write(r->sys, r->state_dir, r->volume, &pin);
+	return e < 0 ? write_failed(r, e, "its new header is in force, but its pin is not written",
+				    reterr)
+		     : 0;
+}
+
+static bool is_active(const struct volume_header *h, const struct vault_key *key)
+{
+	const struct key_slot *slot = volume_header_active_slot(h);
+
+	return strcmp(slot->kid, key->kid) == 0 &&
+	       memcmp(slot->thumbprint, key->thumbprint, THUMBPRINT_LEN) == 0;
+}
+
+static int rotate(const struct rotation *r, const struct vault_key *key, const struct secret *dek,
+		  struct rotation_result *result, struct errmsg *reterr)
+{
+	CLEANUP_FREE struct volume_header *h = malloc(sizeof(*h));
+	int e = h ? 0 : no_memory(reterr);
+
+	if (e < 0 || (is_active(&result->header, key) && !r->from_slot))
+		return e;
+	*h = result->header;
+	e = rewrap(r, key, dek, h, reterr);
+	return e < 0 ? e : commit(r, h, result, &result->rotated, reterr);
+}
+
+/* A step of its own, once the new protector is safe on disk. */
+static int retire(const struct rotation *r, const struct secret *dek,
+		  struct rotation_result *result, struct errmsg *reterr)
+{
+	CLEANUP_FREE struct volume_header *h = malloc(sizeof(*h));
+	int e;
+
+	if (!h)
+		return no_memory(reterr);
+	*h = result->header;
+	if (!drop_previous(h, NULL))
+		return 0;
+	e = seal(r, h, dek, reterr);
+	return e < 0 ? e : commit(r, h, result, &result->retired, reterr);
+}
+
+/* The new key is held to all that a first protector is held to. */
+static int check_target(const struct rotation *r, struct vault_key *ret_key, struct errmsg *reterr)
+{
+	CLEANUP_FREE struct protector_report *report = malloc(sizeof(*report));
+	int e;
+
+	if (!report)
+		return no_memory(reterr);
+	protector_check(r->to, r->to_kid, r->policy, r->now, report);
+	e = protector_verdict(report, r->to_kid, reterr);
+	if (e == 0)
+		*ret_key = report->key;
+	return e;
+}
+
+int rotate_header(const struct rotation *r, const struct volume_header *header,
+		  struct rotation_result *ret_result, struct errmsg *reterr)
+{
+	CLEANUP_SECRET struct secret *dek = NULL;
+	struct vault_key key;
+	int e;
+
+	*ret_result = (struct rotation_result){ .header = *header };
+	e = check_single_dek(r, header, reterr);
+	if (e == 0)
+		e = unwrap(r, header, &dek, reterr);
+	if (e == 0)
+		e = check_target(r, &key, reterr);
+	if (e == 0)
+		e = rotate(r, &key, dek, ret_result, reterr);
+	if (e == 0 && r->retire)
+		e = retire(r, dek, ret_result, reterr);
+	if (e == -ENOKEY && reterr)
+		reterr->exit_code = EXIT_CODE_TRY_AGAIN;
+	return e;
+}

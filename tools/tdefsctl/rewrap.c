@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tdefsctl rewrap: another key for a header that nobody has mounted: a backup's, a replica's. */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "rotate.h"
+#include "tdefs/bytes.h"
+#include "tdefs/secret.h"
+
+int rotation_request_of(struct call *call, struct rotation_request *ret_request)
+{
+	*ret_request = (struct rotation_request){ .retire = call->retire,
+						  .from_previous = call->from_previous,
+						  .key_is_backed_up = call->key_is_backed_up };
+	if (!call->to)
+		return 0;
+	if (strlen(call->to) > KID_MAX)
+		return errmsg_fail(&call->err, -EINVAL, EXIT_CODE_CONFIG,
+				   "--to takes a key identifier");
+	memcpy(ret_request->to, call->to, strlen(call->to) + 1);
+	return 0;
+}
+
+static json_t *key_json(const struct rotation_key *k)
+{
+	char thumbprint[HEX_LEN(THUMBPRINT_LEN)];
+
+	return json_pack("{s:o, s:s}", "kid", text_json(k->kid), "thumbprint",
+			 hex_encode(k->thumbprint, THUMBPRINT_LEN, thumbprint));
+}
+
+static void print_key(const char *what, const json_t *k)
+{
+	printf("  %s %s\n         %s\n", what, json_string_value(json_object_get(k, "kid")),
+	       json_string_value(json_object_get(k, "thumbprint")));
+}
+
+int rotation_report(struct call *call, const json_t *rotation)
+{
+	bool rotated = json_is_true(json_object_get(rotation, "rotated"));
+	bool retired = json_is_true(json_object_get(rotation, "retired"));
+	const json_t *before = json_object_get(rotation, "before");
+
+	if (call->json)
+		return print_json(json_pack("{s:i, s:s, s:b, s:b, s:O, s:O}", "schema",
+					    CONTROL_SCHEMA, "name", call->args[0], "rotated",
+					    (int)rotated, "retired", (int)retired, "before", before,
+					    "after", json_object_get(rotation, "after")),
+				  EXIT_CODE_DONE);
+	printf("%s: %s%s\n", call->args[0],
+	       rotated ? "rotated" : "this key is its protector already",
+	       retired ? "; no earlier key opens this header" : "");
+	print_key("before", before);
+	print_key("now   ", json_object_get(rotation, "after"));
+	if (retired)
+		puts("Copies of an earlier header still open with the earlier key. If one may have "
+		     "leaked\nwith that key, only a new volume, with a new DEK, helps.");
+	return EXIT_CODE_DONE;
+}
+
+/* The volume whose backing this is: of that the pin counts, too. */
+static const struct volume_config *volume_of(const struct call *call, const struct target *t)
+{
+	CLEANUP_FREE char *path = realpath(t->backing_path, NULL);
+
+	for (size_t i = 0; path && !t->volume && i < call->config->nvolumes; i++) {
+		const struct volume_config *vc = &call->config->volumes[i];
+		CLEANUP_FREE char *backing = realpath(vc->backing, NULL);
+
+		if (backing && strcmp(backing, path) == 0)
+			return vc;
+	}
+	return t->volume;
+}
+
+int rewrap_target(struct call *call, const char *verb, const struct target *t,
+		  const struct rotation_request *request)
+{
+	const struct volume_config *vc = volume_of(call, t);
+	const char *kid = volume_header_active_slot(&t->header.header)->kid;
+	const struct vault_watch watch =
+		call_watch(call, verb, t->label, vc ? vc->name : call_volume_of(call, kid));
+	const struct rewrap rewrap = { .sys = &sysio_kernel,
+				       .config = call->config,
+				       .volume = vc,
+				       .backing = &t->backing,
+				       .watch = &watch,
+				       .now = (uint64_t)time(NULL) };
+	CLEANUP_FREE struct rotation_outcome *outcome = malloc(sizeof(*outcome));
+	CLEANUP_JSON json_t *rotation = NULL;
+
+	if (!outcome)
+		return print_json(NULL, EXIT_CODE_FAILED);
+	secret_lock_memory(vc ? vc->settings.lock_memory : call->config->server.lock_memory);
+	if (volume_rewrap(&rewrap, request, outcome) < 0) {
+		call->err = outcome->message;
+		return call_failed(call);
+	}
+	rotation = json_pack("{s:b, s:b, s:o, s:o}", "rotated", (int)outcome->rotated, "retired",
+			     (int)outcome->retired, "before", key_json(&outcome->before), "after",
+			     key_json(&outcome->after));
+	return rotation ? rotation_report(call, rotation) : print_json(NULL, EXIT_CODE_FAILED);
+}
+
+int verb_rewrap(struct call *call)
+{
+	struct rotation_request request;
+	struct target t;
+	int code;
+
+	if (!call->to)
+		return usage_error(call, "rewrap needs --to KID");
+	if (rotation_request_of(call, &request) < 0 || target_open(call, call->args[0], &t) < 0)
+		return call_failed(call);
+	code = rewrap_target(call, "rewrap", &t, &request);
+	target_close(&t);
+	return code;
+}
