@@ -61,6 +61,13 @@ static struct key_slot *empty_slot(struct volume_header *h)
 	return NULL;
 }
 
+/* No two wrapped copies are the same bytes: OAEP is random. */
+static bool is_slot(const struct key_slot *a, const struct key_slot *b)
+{
+	return a->wrapped_dek_len == b->wrapped_dek_len &&
+	       memcmp(a->wrapped_dek, b->wrapped_dek, a->wrapped_dek_len) == 0;
+}
+
 /* Every previous slot but that one. */
 static bool drop_previous(struct volume_header *h, const struct key_slot *but)
 {
@@ -69,7 +76,7 @@ static bool drop_previous(struct volume_header *h, const struct key_slot *but)
 	for (size_t i = 0; i < VOLUME_SLOT_COUNT; i++) {
 		struct key_slot *s = &h->slots[i];
 
-		if (s->state != SLOT_PREVIOUS || (but && memcmp(s, but, sizeof(*s)) == 0))
+		if (s->state != SLOT_PREVIOUS || (but && is_slot(s, but)))
 			continue;
 		*s = (struct key_slot){ 0 };
 		dropped = true;
@@ -165,10 +172,12 @@ static int rotate(const struct rotation *r, const struct vault_key *key, const s
 		  struct rotation_result *result, struct errmsg *reterr)
 {
 	CLEANUP_FREE struct volume_header *h = malloc(sizeof(*h));
-	int e = h ? 0 : no_memory(reterr);
+	int e;
 
-	if (e < 0 || (is_active(&result->header, key) && !r->from_slot))
-		return e;
+	if (!h)
+		return no_memory(reterr);
+	if (is_active(&result->header, key) && !r->from_slot)
+		return 0;
 	*h = result->header;
 	e = rewrap(r, key, dek, h, reterr);
 	return e < 0 ? e : commit(r, h, result, &result->rotated, reterr);

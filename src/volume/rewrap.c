@@ -194,13 +194,13 @@ int volume_rewrap(const struct rewrap *o, const struct rotation_request *request
 	int r;
 
 	*ret_outcome = (struct rotation_outcome){ 0 };
-	r = w ? 0 : errmsg_fail(err, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
-	if (r == 0) {
-		w->rewrap = o;
-		w->request = request;
-		w->label = o->volume ? o->volume->name : o->watch->volume;
-		r = backing_lock(o->backing, w->label, &lock_fd, err);
-	}
+	if (!w)
+		return ret_outcome->error =
+			       errmsg_fail(err, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
+	w->rewrap = o;
+	w->request = request;
+	w->label = o->volume ? o->volume->name : o->watch->volume;
+	r = backing_lock(o->backing, w->label, &lock_fd, err);
 	if (r == 0)
 		r = rewrap(w, ret_outcome);
 	ret_outcome->error = r;
