@@ -331,6 +331,8 @@ static void what_is_refused_changes_nothing(void **state)
 	assert_refused(&r, &first, -EKEYREVOKED, EXIT_CODE_CONFIG);
 }
 
+static unsigned errors_old, errors_new; /* failures that left this header */
+
 /* Whatever fails, once or from then on: the disk has the old header or the new one, and we know which. */
 static bool fails_at(unsigned n, bool for_ever)
 {
@@ -344,7 +346,7 @@ static bool fails_at(unsigned n, bool for_ever)
 	r.sys = &faults_sysio;
 	r.retire = true;
 	assert_int_equal(header_write(&sysio_kernel, dir_fd, &first), 0);
-	faults_arm(n, EIO, for_ever);
+	faults_arm(n, -EIO, for_ever);
 	e = rotate_header(&r, &first, &result, &err);
 	hit = faults_disarm();
 	h = on_disk();
@@ -353,6 +355,8 @@ static bool fails_at(unsigned n, bool for_ever)
 		assert_true(result.rotated && result.retired);
 	else
 		assert_true(err.text[0] && err.next[0]);
+	errors_old += e < 0 && h.sequence == first.sequence;
+	errors_new += e < 0 && h.sequence > first.sequence;
 	if (!for_ever) /* a disk that cannot be read any more tells nobody what it has */
 		assert_memory_equal(h.macs, result.header.macs, sizeof(h.macs));
 	return hit;
@@ -367,6 +371,7 @@ static void every_failing_call_leaves_a_header_that_opens(void **state)
 		while (fails_at(calls[for_ever], for_ever))
 			calls[for_ever]++;
 	assert_true(calls[0] > 20 && calls[1] > 20);
+	assert_true(errors_old > 0 && errors_new > 0);
 }
 
 int main(void)
