@@ -58,7 +58,8 @@ bool protector_covers(const char *protector, const char *kid);
 
 /*
  * Which of the configured keys opens a slot of this kid: the protector, or a linked
- * one that covers it; where none does the protector, which then is refused.
+ * one that covers it, unless it is the secondary's; where none does the protector, which
+ * then is refused.
  */
 const char *protector_that_opens(const struct settings *settings, const char *kid);
 

@@ -41,10 +41,10 @@ struct rotation_result {
 };
 
 /*
- * 0: done, and durable; or nothing was to do, because the key is the protector
- * already (`rotated` false). An error: `ret_result` says all the same what is in
- * force: a disk that fails half-way may leave the new header. -ENOKEY (a vault does
- * not answer) has EXIT_CODE_TRY_AGAIN.
+ * 0: done, and durable; also when the key is the protector already (`rotated` false):
+ * the same header is written again, as the last time may have failed half-way. An
+ * error: `ret_result` says all the same what is in force: a disk that fails half-way may
+ * leave the new header. -ENOKEY (a vault does not answer) has EXIT_CODE_TRY_AGAIN.
  */
 int rotate_header(const struct rotation *rotation, const struct volume_header *header,
 		  struct rotation_result *ret_result, struct errmsg *reterr) WARN_UNUSED;

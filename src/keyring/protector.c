@@ -58,7 +58,8 @@ const char *protector_that_opens(const struct settings *settings, const char *ki
 	const char *at = settings->linked;
 	char linked[KID_MAX + 1];
 
-	if (protector_covers(settings->protector, kid))
+	if (protector_covers(settings->protector, kid) ||
+	    (settings->secondary && protector_covers(settings->secondary, kid)))
 		return settings->protector;
 	while (at && settings_next_linked(&at, linked))
 		if (protector_covers(linked, kid))

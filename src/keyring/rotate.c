@@ -168,17 +168,19 @@ static bool is_active(const struct volume_header *h, const struct vault_key *key
 	       memcmp(slot->thumbprint, key->thumbprint, THUMBPRINT_LEN) == 0;
 }
 
+/* If it is the protector already, the last rotation may have left a header or a pin that is not safe. */
 static int rotate(const struct rotation *r, const struct vault_key *key, const struct secret *dek,
 		  struct rotation_result *result, struct errmsg *reterr)
 {
 	CLEANUP_FREE struct volume_header *h = malloc(sizeof(*h));
+	bool was_not_safe;
 	int e;
 
 	if (!h)
 		return no_memory(reterr);
-	if (is_active(&result->header, key) && !r->from_slot)
-		return 0;
 	*h = result->header;
+	if (is_active(h, key) && !r->from_slot)
+		return commit(r, h, result, &was_not_safe, reterr);
 	e = rewrap(r, key, dek, h, reterr);
 	return e < 0 ? e : commit(r, h, result, &result->rotated, reterr);
 }
@@ -224,9 +226,9 @@ int rotate_header(const struct rotation *r, const struct volume_header *header,
 	*ret_result = (struct rotation_result){ .header = *header };
 	e = check_single_dek(r, header, reterr);
 	if (e == 0)
-		e = unwrap(r, header, &dek, reterr);
-	if (e == 0)
 		e = check_target(r, &key, reterr);
+	if (e == 0) /* late: a vault that hangs does not keep the DEK here after a revocation */
+		e = unwrap(r, header, &dek, reterr);
 	if (e == 0)
 		e = rotate(r, &key, dek, ret_result, reterr);
 	if (e == 0 && r->retire)

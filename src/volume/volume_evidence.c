@@ -136,6 +136,8 @@ static void prove(struct secondary *s)
 	else
 		secondary_is_broken(s, &report);
 	LOCK_SCOPE(&s->lock);
+	if (s->another_key) /* what was proved is the key before */
+		return;
 	s->due_ms =
 		clock_kernel.boot_ms() + volume_about(good			 ? DAY_MS
 						      : retry_ms < RETRY_MOST_MS ? retry_ms
@@ -151,8 +153,10 @@ static bool wait_until_due(struct secondary *s)
 		uint64_t now = clock_kernel.boot_ms();
 		uint64_t wait_ms = s->up && s->due_ms > now ? s->due_ms - now : LOOK_MS;
 
-		if (s->up && now >= s->due_ms)
+		if (s->up && now >= s->due_ms) {
+			s->another_key = false;
 			return true;
+		}
 		secondary_wait(s, wait_ms < LOOK_MS ? wait_ms : LOOK_MS);
 	}
 	return false;

@@ -90,7 +90,8 @@ static void found(struct newest *n, const struct vault_key *key)
 	const struct volume *v = n->volume;
 	CLEANUP_VOLUME_KEY struct volume_key *in_force = key_box_hold(v->key);
 	const char *in_use = volume_key_slot(in_force)->kid;
-	const bool newer = is_another(key->kid, in_use) && is_usable(key, clock_kernel.now());
+	const bool newer = protector_covers(n->kid, in_use) && is_another(key->kid, in_use) &&
+			   is_usable(key, clock_kernel.now());
 	bool was_unknown, is_news;
 
 	{

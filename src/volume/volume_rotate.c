@@ -79,15 +79,19 @@ static int check_online(const struct rotor *o, struct errmsg *reterr)
 {
 	const struct volume *v = o->volume;
 	struct guard_view view = { .guard.state = GUARD_STARTING };
+	bool online;
 
 	if (!o->ended && v->runner)
 		guard_runner_view(v->runner, &view);
-	if (view.guard.state == GUARD_ONLINE && view.guard.reasons == 0)
+	online = view.guard.state == GUARD_ONLINE && view.guard.reasons == 0;
+	if (online && view.guard.denials == 0)
 		return 0;
 	errmsg_next(reterr, "bring it online first: see tdefsctl status %s", v->vc->name);
 	return errmsg_fail(reterr, -EAGAIN, EXIT_CODE_TRY_AGAIN,
 			   "volume %s: no rotation while it is %s", v->vc->name,
-			   o->ended ? "being unmounted" : guard_state_name(view.guard.state));
+			   o->ended ? "being unmounted"
+			   : online ? "being denied its key"
+				    : guard_state_name(view.guard.state));
 }
 
 static int check_log(const struct volume *v, struct errmsg *reterr)

@@ -279,6 +279,7 @@ void secondary_look_again(struct secondary *s)
 		return;
 	LOCK_SCOPE(&s->lock);
 	s->due_ms = 0;
+	s->another_key = true;
 	pthread_cond_broadcast(&s->changed);
 }
 

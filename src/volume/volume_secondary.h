@@ -29,6 +29,7 @@ struct secondary {
 	bool up;			   /* the DEK is in memory: it may be proved */
 	bool serves;			   /* the last grant was the secondary's */
 	uint64_t due_ms;		   /* the next proof */
+	bool another_key;		   /* since the proof at work began */
 	bool found;			   /* `view.kid` is the key of `found_for` */
 	uint8_t found_for[THUMBPRINT_LEN]; /* a thumbprint */
 	struct secondary_view view;

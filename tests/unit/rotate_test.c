@@ -275,6 +275,83 @@ static void only_when_asked_the_previous_slot_gives_the_dek(void **state)
 	assert_int_equal(previous_slots(&h), 2); /* the key that was lost may be found again */
 }
 
+static void what_failed_half_way_is_made_good_by_the_same_again(void **state)
+{
+	static struct rotation_result result;
+	struct rotation r = to_remote();
+	struct errmsg err = { 0 };
+	struct volume_header h;
+	struct pin pin;
+
+	(void)state;
+	r.state_dir = kids[0] + strlen("file:"); /* no directory */
+	assert_int_equal(rotate_header(&r, &first, &result, &err), -ENOTDIR);
+	assert_true(result.rotated);
+	h = result.header;
+	assert_int_equal(unlinkat(dir_fd, "header.bak", 0), 0);
+	r.from = &remote.vault;
+	r.from_kid = HTTPS_KID;
+	assert_int_equal(rotate_header(&r, &h, &result, &err), -ENOTDIR);
+	r.state_dir = state_dir;
+	assert_int_equal(rotate_header(&r, &h, &result, &err), 0);
+	assert_false(result.rotated || result.retired);
+	assert_int_equal(pin_read(&sysio_kernel, state_dir, "v", &pin), 0);
+	assert_int_equal(pin.sequence, h.sequence);
+	assert_int_equal(faccessat(dir_fd, "header.bak", F_OK, 0), 0);
+}
+
+static unsigned unwraps;
+
+static enum vault_verdict files_get(struct vault *v, const char *kid, unsigned timeout_ms,
+				    struct vault_key *ret_key, struct vault_report *rep)
+{
+	(void)v;
+	return files[0]->ops->get(files[0], kid, timeout_ms, ret_key, rep);
+}
+
+static enum vault_verdict count_unwrap(struct vault *v, const struct vault_wrapped *wrapped,
+				       unsigned timeout_ms, struct secret **ret_plain,
+				       struct vault_report *rep)
+{
+	(void)v;
+	unwraps++;
+	return files[0]->ops->unwrap(files[0], wrapped, timeout_ms, ret_plain, rep);
+}
+
+static void no_dek_is_unwrapped_for_a_vault_that_does_not_answer(void **state)
+{
+	static struct rotation_result result;
+	struct rotation r = to_remote();
+	struct vault_ops ops = *files[0]->ops;
+	struct vault from = *files[0];
+	struct errmsg err = { 0 };
+
+	(void)state;
+	ops.unwrap = count_unwrap;
+	ops.get = files_get;
+	from.ops = &ops;
+	r.from = &from;
+	remote.mood = VAULT_UNREACHABLE;
+	assert_int_equal(rotate_header(&r, &first, &result, &err), -ENOKEY);
+	assert_int_equal(unwraps, 0);
+	remote.mood = VAULT_GRANTED;
+	assert_int_equal(rotate_header(&r, &first, &result, &err), 0);
+	assert_int_equal(unwraps, 1);
+}
+
+static void linked_opens_neither_the_protectors_nor_the_secondarys(void **state)
+{
+	char linked[] = HTTPS_KID ", " HTTPS_NEXT, secondary[] = HTTPS_KID;
+	struct settings s = { .protector = kids[0], .linked = linked };
+
+	(void)state;
+	assert_string_equal(protector_that_opens(&s, kids[0]), kids[0]);
+	assert_string_equal(protector_that_opens(&s, HTTPS_KID), HTTPS_KID);
+	s.secondary = secondary;
+	assert_string_equal(protector_that_opens(&s, HTTPS_KID), kids[0]);
+	assert_string_equal(protector_that_opens(&s, HTTPS_NEXT), HTTPS_NEXT);
+}
+
 static int refuse(void *arg, struct errmsg *reterr)
 {
 	(void)arg;
@@ -383,6 +460,12 @@ int main(void)
 			teardown),
 		cmocka_unit_test_setup_teardown(only_when_asked_the_previous_slot_gives_the_dek,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(what_failed_half_way_is_made_good_by_the_same_again,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			no_dek_is_unwrapped_for_a_vault_that_does_not_answer, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			linked_opens_neither_the_protectors_nor_the_secondarys, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_refused_changes_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(every_failing_call_leaves_a_header_that_opens,
 						setup, teardown),
