@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 
-import pytest
 from conftest import SANITIZED, Volume, is_mounted, wait_for
 from engines import SQLite
 
@@ -183,7 +182,6 @@ def test_a_daemon_killed_at_any_moment_leaves_a_header_that_opens(make_volume_in
         rotate(v)
 
 
-@pytest.mark.unsanitized
 def test_under_load_and_remounted(make_volume_in):
     v = make_volume_in()
     for n in range(3):
