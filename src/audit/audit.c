@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "recorder.h"
+#include "tdefs/threads.h"
 
 #define DISK_SILENT_MS 30000 /* a write that takes longer is told of as failing */
 
@@ -26,19 +27,11 @@ void audit_free(struct audit *a)
 	free(a);
 }
 
-static int init_sync(struct audit *a)
+static void init_sync(struct audit *a)
 {
-	pthread_condattr_t attr;
-	int r = -pthread_condattr_init(&attr);
-
-	if (r < 0)
-		return r;
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_mutex_init(&a->lock, NULL);
-	pthread_cond_init(&a->wake, &attr);
-	pthread_cond_init(&a->ended, &attr);
-	pthread_condattr_destroy(&attr);
-	return 0;
+	cond_init_monotonic(&a->wake);
+	cond_init_monotonic(&a->ended);
 }
 
 /* Asked once: it may ask a directory on the network. */
@@ -57,10 +50,9 @@ static struct audit *audit_new(const struct audit_options *o)
 	struct audit *a = calloc(1, sizeof(*a));
 	uint64_t now = audit_monotonic_ms();
 
-	if (!a || init_sync(a) < 0) {
-		free(a);
+	if (!a)
 		return NULL;
-	}
+	init_sync(a);
 	a->queue.end = &a->queue.first;
 	a->event_dir = strdup(o->event_dir);
 	a->state_dir = strdup(o->state_dir);

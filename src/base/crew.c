@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See the header. */
 #include "tdefs/crew.h"
+#include "tdefs/threads.h"
 
 #include <time.h>
 
@@ -28,16 +29,12 @@ struct crew {
 struct crew *crew_new(unsigned most)
 {
 	struct crew *c = calloc(1, sizeof(*c) + most * sizeof(c->hands[0]));
-	pthread_condattr_t attr;
 
 	if (!c)
 		return NULL;
 	c->most = most;
 	pthread_mutex_init(&c->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&c->moved, &attr);
-	pthread_condattr_destroy(&attr);
+	cond_init_monotonic(&c->moved);
 	return c;
 }
 
@@ -99,18 +96,11 @@ static void *work(void *arg)
 static bool add_thread(struct crew *c, struct job *job)
 {
 	struct member *m = malloc(sizeof(*m));
-	pthread_attr_t attr;
-	pthread_t thread;
-	int r;
 
 	if (!m)
 		return false;
 	*m = (struct member){ c, job };
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	r = pthread_create(&thread, &attr, work, m);
-	pthread_attr_destroy(&attr);
-	if (r != 0) {
+	if (thread_start_detached(work, m) < 0) {
 		free(m);
 		return false;
 	}

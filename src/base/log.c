@@ -5,6 +5,7 @@
  * but the time and the level.
  */
 #include "tdefs/log.h"
+#include "tdefs/threads.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -166,13 +167,8 @@ static void after_fork_in_child(void)
 
 static void init_conditions(void)
 {
-	pthread_condattr_t attr;
-
 	pthread_cond_init(&queue.wake, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&queue.gone, &attr);
-	pthread_condattr_destroy(&attr);
+	cond_init_monotonic(&queue.gone);
 }
 
 int log_start(void)

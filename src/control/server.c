@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "socket.h"
+#include "tdefs/threads.h"
 
 struct control_server {
 	const struct control_context *context;
@@ -84,19 +85,6 @@ static void *serve_connection(void *arg)
 	return NULL;
 }
 
-static int begin(struct connection *c)
-{
-	pthread_attr_t attr;
-	pthread_t thread;
-	int r;
-
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	r = -pthread_create(&thread, &attr, serve_connection, c);
-	pthread_attr_destroy(&attr);
-	return r;
-}
-
 /* False: there is no place, or no memory, for it; it is closed. */
 static bool welcome(struct control_server *s, int fd)
 {
@@ -107,7 +95,7 @@ static bool welcome(struct control_server *s, int fd)
 	if (c && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
 	    take_place(s, peer.uid)) {
 		*c = (struct connection){ .server = s, .fd = fd, .uid = peer.uid };
-		if (begin(c) == 0)
+		if (thread_start_detached(serve_connection, c) == 0)
 			return true;
 		leave_place(s, peer.uid);
 	}

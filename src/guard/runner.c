@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "runner_internal.h"
+#include "tdefs/threads.h"
 
 #define STOP_PATIENCE_MS 1000u
 
@@ -31,7 +32,6 @@ int guard_runner_new(const struct guard_policy *policy, const struct clock *cloc
 		     struct guard_runner **ret_runner)
 {
 	struct guard_runner *r = calloc(1, sizeof(*r));
-	pthread_condattr_t attr;
 
 	if (!r)
 		return -ENOMEM;
@@ -45,10 +45,7 @@ int guard_runner_new(const struct guard_policy *policy, const struct clock *cloc
 	worker_init(&r->purger, runner_purge, r);
 	worker_init(&r->recorder, runner_keep_record, r);
 	pthread_mutex_init(&r->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&r->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	cond_init_monotonic(&r->changed);
 	r->guard = guard_start(record, runner_time(r));
 	r->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -80,7 +77,7 @@ int guard_runner_start(struct guard_runner *r)
 
 enum guard_state guard_runner_wait(struct guard_runner *r, uint64_t timeout_ms)
 {
-	const struct timespec until = worker_deadline(timeout_ms);
+	const struct timespec until = monotonic_in(timeout_ms);
 	int error = 0;
 	LOCK_SCOPE(&r->lock);
 

@@ -1,32 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See the header. */
 #include "worker.h"
-
-struct timespec worker_deadline(uint64_t wait_ms)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_sec += (time_t)(wait_ms / 1000);
-	t.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-	if (t.tv_nsec >= 1000000000) {
-		t.tv_nsec -= 1000000000;
-		t.tv_sec++;
-	}
-	return t;
-}
+#include "tdefs/threads.h"
 
 void worker_init(struct worker *w, void (*job)(void *arg), void *arg)
 {
-	pthread_condattr_t attr;
-
 	*w = (struct worker){ .job = job, .arg = arg };
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->wake, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&w->gone, &attr);
-	pthread_condattr_destroy(&attr);
+	cond_init_monotonic(&w->gone);
 }
 
 /* Wait for work; false: there will be none. */
@@ -101,7 +83,7 @@ static bool end_by(struct worker *w, const struct timespec *until, void (*left)(
 
 bool worker_stop_within(struct worker *w, uint64_t wait_ms, void (*left)(void *arg))
 {
-	const struct timespec until = worker_deadline(wait_ms);
+	const struct timespec until = monotonic_in(wait_ms);
 	const pthread_t thread = w->thread; /* `w` may be gone once it is left behind */
 
 	if (!w->started)

@@ -9,9 +9,6 @@
 
 #include "tdefs/cleanup.h"
 
-/* On CLOCK_MONOTONIC, for pthread_cond_timedwait(3). */
-struct timespec worker_deadline(uint64_t wait_ms);
-
 struct worker {
 	pthread_t thread;
 	bool started;

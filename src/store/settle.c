@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "node.h"
+#include "tdefs/threads.h"
 
 #define SETTLE_DELAY_MS 5000 /* files that are written again soon are not pushed twice */
 #define SETTLE_MOST	4096 /* beyond this many, the oldest do not wait */
@@ -113,17 +114,13 @@ static void *settle_loop(void *arg)
 
 int settle_start(struct store *s)
 {
-	pthread_condattr_t attr;
 	struct rlimit limit;
 
 	s->settle_most = SETTLE_MOST;
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / 8 < SETTLE_MOST)
 		s->settle_most = limit.rlim_cur / 8;
 	pthread_mutex_init(&s->settle_lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&s->settle_wake, &attr);
-	pthread_condattr_destroy(&attr);
+	cond_init_monotonic(&s->settle_wake);
 	return -pthread_create(&s->settle_thread, NULL, settle_loop, s);
 }
 

@@ -9,18 +9,14 @@
 #include <time.h>
 
 #include "node.h"
+#include "tdefs/threads.h"
 
 #define WAIT_MS 1000 /* who looked a file up may keep it: not for ever */
 
 void space_init(struct store *s)
 {
-	pthread_condattr_t attr;
-
 	pthread_mutex_init(&s->space_lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&s->space_back, &attr);
-	pthread_condattr_destroy(&attr);
+	cond_init_monotonic(&s->space_back);
 }
 
 void space_release(struct store *s)

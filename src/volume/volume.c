@@ -338,20 +338,6 @@ void volume_describe_vault(const struct volume *v, struct vault_identity *ret_id
 	vault_describe(watched_vault_of(key->vault), ret_identity);
 }
 
-struct timespec volume_deadline(uint64_t wait_ms)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_sec += (time_t)(wait_ms / 1000);
-	t.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-	if (t.tv_nsec >= 1000000000) {
-		t.tv_nsec -= 1000000000;
-		t.tv_sec++;
-	}
-	return t;
-}
-
 uint64_t volume_probe_ms(const struct volume *v)
 {
 	return atomic_load(&v->probe_ms);

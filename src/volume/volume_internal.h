@@ -64,9 +64,6 @@ static inline unsigned volume_probe_timeout(const struct volume *v)
 	return (unsigned)atomic_load(&v->probe_timeout_ms);
 }
 
-/* In so long, as pthread_cond_timedwait() wants it of a condition that goes by CLOCK_MONOTONIC. */
-struct timespec volume_deadline(uint64_t wait_ms);
-
 /* Read the header and check it against the pin; needs no key. */
 int volume_read_header(struct volume *v, struct errmsg *reterr) WARN_UNUSED;
 

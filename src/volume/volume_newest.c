@@ -9,6 +9,7 @@
 
 #include "tdefs/log.h"
 #include "tdefs/protector.h"
+#include "tdefs/threads.h"
 #include "volume_event.h"
 #include "volume_evidence.h"
 
@@ -64,7 +65,7 @@ static bool wait_until_due(struct newest *n)
 			n->asked_ms = now_ms;
 			return true;
 		}
-		until = volume_deadline(wait_ms);
+		until = monotonic_in(wait_ms);
 		IGNORE_RESULT(pthread_cond_timedwait(&n->changed, &n->lock, &until),
 			      "a look either way");
 	}
@@ -171,7 +172,6 @@ int newest_open(struct volume *v, struct errmsg *reterr)
 {
 	const struct settings *settings = &v->vc->settings;
 	char vault[KID_VAULT_MAX];
-	pthread_condattr_t attr;
 	struct newest *n;
 	struct kid kid;
 
@@ -185,10 +185,7 @@ int newest_open(struct volume *v, struct errmsg *reterr)
 	n->watch.by = n->watch.probe_by = "rotation_poll";
 	(void)snprintf(n->kid, sizeof(n->kid), "%s/keys/%s", kid_vault(&kid, vault), kid.name);
 	pthread_mutex_init(&n->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&n->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	cond_init_monotonic(&n->changed);
 	n->pause_ms = volume_about(settings->rotation_poll_ms);
 	v->newest = n;
 	return watched_vault_open(&n->watch, n->kid, settings, &clock_kernel, &n->vault, reterr);
@@ -215,7 +212,7 @@ void newest_end(struct newest *n)
 static bool wait_until_done(struct newest *n)
 {
 	const struct timespec until =
-		volume_deadline((uint64_t)volume_probe_timeout(n->volume) + STOP_GRACE_MS);
+		monotonic_in((uint64_t)volume_probe_timeout(n->volume) + STOP_GRACE_MS);
 	int error = 0;
 	LOCK_SCOPE(&n->lock);
 

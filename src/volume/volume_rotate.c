@@ -9,6 +9,7 @@
 
 #include "tdefs/log.h"
 #include "tdefs/protector.h"
+#include "tdefs/threads.h"
 #include "tdefs/volume_event.h"
 #include "volume_newest.h"
 #include "volume_secondary.h"
@@ -30,16 +31,12 @@ struct rotor {
 struct rotor *rotor_new(struct volume *v)
 {
 	struct rotor *o = calloc(1, sizeof(*o));
-	pthread_condattr_t attr;
 
 	if (!o)
 		return NULL;
 	o->volume = v;
 	pthread_mutex_init(&o->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&o->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	cond_init_monotonic(&o->changed);
 	return o;
 }
 
@@ -240,19 +237,6 @@ static void *rotate_in_thread(void *arg)
 	return NULL;
 }
 
-static int begin(struct rotor *o)
-{
-	pthread_attr_t attr;
-	pthread_t thread;
-	int r;
-
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	r = -pthread_create(&thread, &attr, rotate_in_thread, o);
-	pthread_attr_destroy(&attr);
-	return r;
-}
-
 int volume_rotate(struct volume *v, const struct rotation_request *request, uint64_t *ret_number,
 		  struct errmsg *reterr)
 {
@@ -271,7 +255,7 @@ int volume_rotate(struct volume *v, const struct rotation_request *request, uint
 	}
 	o->request = *request;
 	o->view = (struct rotation_view){ .number = o->view.number + 1, .busy = true };
-	r = begin(o);
+	r = thread_start_detached(rotate_in_thread, o);
 	if (r < 0) {
 		o->view.busy = false;
 		o->view.outcome.error = r;

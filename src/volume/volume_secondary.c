@@ -9,6 +9,7 @@
 
 #include "tdefs/log.h"
 #include "tdefs/secondary.h"
+#include "tdefs/threads.h"
 
 #define STOP_GRACE_MS 2000u /* after the time that a question may take */
 
@@ -125,23 +126,10 @@ static enum vault_verdict not_asked(struct vault_report *rep, int error, const c
 	return rep->verdict;
 }
 
-static int begin(struct question *q)
-{
-	pthread_attr_t attr;
-	pthread_t thread;
-	int r;
-
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	r = -pthread_create(&thread, &attr, ask_in_thread, q);
-	pthread_attr_destroy(&attr);
-	return r;
-}
-
 /* Under the lock; true: its answer is there. */
 static bool wait_for(struct secondary *s, const struct question *q, uint64_t wait_ms)
 {
-	const struct timespec until = volume_deadline(wait_ms);
+	const struct timespec until = monotonic_in(wait_ms);
 	int error = 0;
 
 	while (!q->done && !s->ended && error == 0)
@@ -163,7 +151,7 @@ enum vault_verdict secondary_ask(struct secondary *s, enum secondary_asker asker
 	}
 	*q = (struct question){ .s = s, .asker = asker, .unlock = ret_dek };
 	s->busy[asker] = true;
-	if (begin(q) < 0) {
+	if (thread_start_detached(ask_in_thread, q) < 0) {
 		s->busy[asker] = false;
 		free(q);
 		return not_asked(rep, -EAGAIN, "the secondary: no thread to ask it");
@@ -184,7 +172,6 @@ int secondary_open(struct volume *v, struct errmsg *reterr)
 {
 	const char *kid = v->vc->settings.secondary;
 	struct secondary *s = kid ? calloc(1, sizeof(*s)) : NULL;
-	pthread_condattr_t attr;
 	int r;
 
 	if (!kid)
@@ -195,10 +182,7 @@ int secondary_open(struct volume *v, struct errmsg *reterr)
 	s->watch = v->watch;
 	s->watch.by = "secondary";
 	pthread_mutex_init(&s->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&s->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	cond_init_monotonic(&s->changed);
 	v->secondary = s;
 	r = watched_vault_open(&s->watch, kid, &v->vc->settings, &clock_kernel, &s->vault, reterr);
 	return r;
@@ -232,7 +216,7 @@ bool secondary_stop(struct secondary *s)
 	if (s->started)
 		pthread_join(s->prover, NULL);
 	s->started = false;
-	until = volume_deadline(3 * (uint64_t)probe_timeout(s) + STOP_GRACE_MS);
+	until = monotonic_in(3 * (uint64_t)probe_timeout(s) + STOP_GRACE_MS);
 	LOCK_SCOPE(&s->lock);
 	while ((s->busy[ASKER_GUARD] || s->busy[ASKER_PROVER]) && error == 0)
 		error = pthread_cond_timedwait(&s->changed, &s->lock, &until);
@@ -257,7 +241,7 @@ void secondary_close(struct secondary *s)
 
 void secondary_wait(struct secondary *s, uint64_t wait_ms)
 {
-	const struct timespec until = volume_deadline(wait_ms);
+	const struct timespec until = monotonic_in(wait_ms);
 
 	IGNORE_RESULT(pthread_cond_timedwait(&s->changed, &s->lock, &until), "a look either way");
 }
