@@ -129,12 +129,13 @@ struct audit_options audit_options_of(const struct config *config, const char *v
 
 void audit_view(struct audit *a, struct audit_view *ret_view)
 {
-	uint64_t now = audit_monotonic_ms();
+	uint64_t now;
 
 	*ret_view = (struct audit_view){ 0 };
 	if (!a)
 		return;
 	LOCK_SCOPE(&a->lock);
+	now = audit_monotonic_ms(); /* not before the lock: a write may begin meanwhile */
 	ret_view->failing = a->failing;
 	ret_view->failing_since = a->failing ? a->failing_since : 0;
 	if (a->failing)
