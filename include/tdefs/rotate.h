@@ -49,7 +49,4 @@ struct rotation_result {
 int rotate_header(const struct rotation *rotation, const struct volume_header *header,
 		  struct rotation_result *ret_result, struct errmsg *reterr) WARN_UNUSED;
 
-/* The previous slot that the configured `kid` covers; NULL: there is none. */
-const struct key_slot *rotate_previous_slot(const struct volume_header *header, const char *kid);
-
 #endif

@@ -8,15 +8,6 @@
 #include "slot.h"
 #include "tdefs/protector.h"
 
-const struct key_slot *rotate_previous_slot(const struct volume_header *header, const char *kid)
-{
-	for (size_t i = 0; i < VOLUME_SLOT_COUNT; i++)
-		if (header->slots[i].state == SLOT_PREVIOUS &&
-		    protector_covers(kid, header->slots[i].kid))
-			return &header->slots[i];
-	return NULL;
-}
-
 static int no_memory(struct errmsg *reterr)
 {
 	return errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
