@@ -3,21 +3,14 @@ import pytest
 import through
 from causes import Scene
 from guard_kit import GuardedVolume
-from vault_server import VaultServer
+from vault_server import running_vault
 
 
 @pytest.fixture
 def vault(directory):
     """A tdefs-vault with a key "tde", which may also be purged."""
-    place = directory / "server"
-    place.mkdir()
-    server = VaultServer(place, "--no-purge-protection")
-    try:
-        server.start()
-        server.command("key", "create", "tde")
+    with running_vault(directory / "server", "--no-purge-protection") as server:
         yield server
-    finally:
-        server.close()
 
 
 @pytest.fixture

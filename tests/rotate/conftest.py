@@ -1,21 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 from guard_kit import GuardedVolume
-from vault_server import VaultServer
+from vault_server import running_vault
 
 
 @pytest.fixture
 def vault(directory):
     """A tdefs-vault with a key "tde"."""
-    place = directory / "server"
-    place.mkdir()
-    server = VaultServer(place)
-    try:
-        server.start()
-        server.command("key", "create", "tde")
+    with running_vault(directory / "server") as server:
         yield server
-    finally:
-        server.close()
 
 
 @pytest.fixture

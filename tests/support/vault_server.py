@@ -2,6 +2,7 @@
 """A tdefs-vault in a temporary directory, and a small client of its protocol."""
 
 import base64
+import contextlib
 import http.client
 import json
 import os
@@ -202,3 +203,16 @@ class VaultServer:
     def audit(self):
         path = self.data / "audit.log"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+@contextlib.contextmanager
+def running_vault(place, *options):
+    """A tdefs-vault in a directory of its own, with a key "tde"."""
+    place.mkdir()
+    server = VaultServer(place, *options)
+    try:
+        server.start()
+        server.command("key", "create", "tde")
+        yield server
+    finally:
+        server.close()
