@@ -326,6 +326,17 @@ def test_two_schemes_in_a_challenge(cloud):
     expect(cloud.call("get"), "granted")
 
 
+def answers_after_the_token_is_due(cloud):
+    """Two, after a first that was granted; the authority's tokens are due within a second."""
+    process = cloud.start("get,pause,get,get")
+    assert json.loads(process.stdout.readline())["verdict"] == "granted"
+    process.stdout.readline()
+    start = time.monotonic()
+    wait_for(lambda: time.monotonic() > start + 1.2, "the token to be due")
+    out, _ = process.communicate("\n", timeout=300)
+    return [json.loads(line) for line in out.splitlines()]
+
+
 def test_a_slow_authority_does_not_stop_a_good_token(cloud):
     """An early refresh that hangs takes neither the time nor the token in hand."""
     def authority(r):
@@ -336,13 +347,7 @@ def test_a_slow_authority_does_not_stop_a_good_token(cloud):
         return Reply(503)
 
     cloud.authority = authority
-    process = cloud.start("get,pause,get,get")
-    assert json.loads(process.stdout.readline())["verdict"] == "granted"
-    process.stdout.readline()
-    start = time.monotonic()
-    wait_for(lambda: time.monotonic() > start + 1.2, "the token to be due")
-    out, _ = process.communicate("\n", timeout=300)
-    second, third = (json.loads(line) for line in out.splitlines())
+    second, third = answers_after_the_token_is_due(cloud)
     expect(second, "granted")
     expect(third, "granted")
     assert len(cloud.token_requests()) == 2  # and not at every call
@@ -358,13 +363,7 @@ def test_an_identity_that_is_gone_outweighs_a_good_token(cloud):
                            "error_description": "AADSTS700016: Application was not found in the directory"})
 
     cloud.authority = authority
-    process = cloud.start("get,pause,get,get")
-    assert json.loads(process.stdout.readline())["verdict"] == "granted"
-    process.stdout.readline()
-    start = time.monotonic()
-    wait_for(lambda: time.monotonic() > start + 1.2, "the token to be due")
-    out, _ = process.communicate("\n", timeout=300)
-    second, third = (json.loads(line) for line in out.splitlines())
+    second, third = answers_after_the_token_is_due(cloud)
     expect(second, "denied")
     expect(third, "denied")  # asked again: a denial is to be confirmed
 
