@@ -30,17 +30,19 @@ def give_to(path, name):
     os.chown(path, user.pw_uid, user.pw_gid)
 
 
+def state_and_parent(pid):
+    """Of a process, from proc(5): its state's letter, and its parent; None if it is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None, None
+    state, parent = stat.rsplit(")", 1)[1].split()[:2]
+    return state, int(parent)
+
+
 def children_of(pid):
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text(errors="replace").rsplit(")", 1)[1].split()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if int(fields[1]) == pid:
-                found.append(int(entry.name))
-    return found
+    processes = (int(e.name) for e in Path("/proc").iterdir() if e.name.isdigit())
+    return [p for p in processes if state_and_parent(p)[1] == pid]
 
 
 class Server:
@@ -58,7 +60,11 @@ class Server:
         """SIGKILL, the children too, and wait: nobody cleans up."""
         if self.process is None:
             return
-        children = children_of(self.process.pid)
+        # While it runs it may make one more child, which would be missed and live on.
+        pid = self.process.pid
+        self.process.send_signal(signal.SIGSTOP)
+        wait_for(lambda: state_and_parent(pid)[0] in ("T", "Z", None), "the server to stand still")
+        children = children_of(pid)
         self.process.kill()
         for child in children:
             try:
