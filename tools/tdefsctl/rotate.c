@@ -68,8 +68,6 @@ int verb_rotate(struct call *call)
 	struct rotation_request request;
 	int r;
 
-	if (call->from_previous)
-		return usage_error(call, "--from-previous is rewrap's");
 	if (rotation_request_of(call, &request) < 0)
 		return call_failed(call);
 	asked = request_json(&request);

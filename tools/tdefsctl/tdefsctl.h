@@ -10,9 +10,18 @@
 
 #define PROGRAM "tdefsctl"
 
+/* What an option gave that may be repeated. */
+struct text_list {
+	char **texts;
+	size_t count;
+};
+
 /* One call of the program, parsed. */
 struct call {
 	const struct config *config;
+	uint64_t given; /* options, as bits */
+	const char *config_path;
+	bool help, version;
 	int nargs;
 	char **args; /* what follows the verb */
 	bool json;
@@ -27,6 +36,10 @@ struct call {
 	const char *to;	       /* --to; NULL: not given */
 	bool retire;	       /* --retire */
 	bool from_previous;    /* --from-previous */
+	bool unpin;	       /* --unpin */
+	bool all;	       /* --all */
+	bool force;	       /* --force */
+	struct text_list in;   /* --in, each */
 	uint64_t for_ms;       /* --for; 0: not given */
 	struct audit *audit;   /* call_watch() opened it; NULL: none */
 	struct errmsg err;

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See the header. */
+#include "verbs.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define O(id) OPTION_BIT(OPTION_##id)
+
+static const struct verb verbs[] = {
+	{ "check", 1, 1, verb_check, "NAME|KID", "is this key fit for it?",
+	  "go through what a protector must be", O(HA) },
+	{ "format", 1, 1, verb_format, "NAME", "make a new volume",
+	  "make an empty backing directory a volume", O(KEY_IS_BACKED_UP) },
+	{ "accept-lost", 2, 2, verb_accept_lost, "NAME PATH", "zeros for a lost file",
+	  "turn a file whose header is lost into zeros", O(YES) },
+	{ "verify", 1, 1, verb_verify, "NAME|DIR", "check every file",
+	  "check the header, and that of every file", O(WITHOUT_KEY) },
+	{ "header", 2, 2, verb_header, "dump NAME|DIR", "show its header",
+	  "show a volume's header; needs no key", 0 },
+	{ "status", 0, 1, verb_status, "[NAME]", "state of one, or of all",
+	  "state of one volume, or of all", O(WATCH) },
+	{ "metrics", 0, 1, verb_metrics, "[NAME]", "numbers for Prometheus",
+	  "what status tells, as numbers, for Prometheus", 0 },
+	{ "events", 0, 1, verb_events, "[NAME]", "the event log",
+	  "what happened to the volume and its key", O(FOLLOW) | O(VERIFY) | O(ANCHOR) },
+	{ "lock", 1, 1, verb_lock, "NAME", "take the key away",
+	  "make the volume inaccessible; only resume undoes it", 0 },
+	{ "resume", 1, 1, verb_resume, "NAME", "back online after it",
+	  "back online after a lock or an old denial", 0 },
+	{ "extend", 1, 1, verb_extend, "NAME --for T", "outlast an outage",
+	  "more time in an outage of the vault", O(FOR) },
+	{ "drill", 1, 1, verb_drill, "NAME --for T", "rehearse a loss",
+	  "behave as if the key were lost", O(FOR) | O(OUTAGE) | O(DENIAL) | O(YES) },
+	{ "reload", 1, 1, verb_reload, "NAME", "read tdefs.conf again",
+	  "take over timers and hooks from tdefs.conf", 0 },
+	{ "safe-to-restart", 1, 1, verb_safe_to_restart, "NAME", "will it come back?",
+	  "exit 0: mounted anew, it would be online at once", 0 },
+	{ "rotate", 1, 1, verb_rotate, "NAME", "another key wraps it",
+	  "wrap the DEK by another key; data stays", O(TO) | O(RETIRE) | O(KEY_IS_BACKED_UP) },
+	{ "rewrap", 1, 1, verb_rewrap, "NAME|DIR --to KID", "the same for a copy",
+	  "another key for a header that is not mounted",
+	  O(TO) | O(RETIRE) | O(KEY_IS_BACKED_UP) | O(FROM_PREVIOUS) },
+};
+
+const struct verb *verb_find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	return NULL;
+}
+
+/* Two columns, each read from top to bottom. */
+void verbs_print(void)
+{
+	const size_t rows = (ARRAY_SIZE(verbs) + 1) / 2;
+
+	puts("usage: " PROGRAM " [--config FILE] [--json] VERB ...\n"
+	     "       " PROGRAM " VERB --help");
+	for (size_t i = 0; i < rows; i++) {
+		const struct verb *right = i + rows < ARRAY_SIZE(verbs) ? &verbs[i + rows] : NULL;
+
+		printf("  %-15s %-23s", verbs[i].name, verbs[i].brief);
+		if (right)
+			printf(" %-15s %s", right->name, right->brief);
+		putchar('\n');
+	}
+	puts("NAME is a volume of tdefs.conf (" CONFIG_DEFAULT_PATH "); a DIR has a slash in it\n"
+	     "exit: 0 done or online, 1 failed, 2 usage or configuration, 3 read-only,\n"
+	     "  4 inaccessible, 5 not mounted, 6 waiting, 7 policy, 8 try again; the worst");
+}
+
+void verb_print(const struct verb *verb)
+{
+	printf("usage: " PROGRAM " %s %s\n%s\n", verb->name, verb->arguments, verb->what);
+	options_print(verb->options | O(CONFIG) | O(JSON));
+}
