@@ -48,7 +48,7 @@ static const struct {
 	[OPTION_RETIRE] = { "retire", KIND_SWITCH, CALL(retire), NULL,
 			    "keep no slot of an earlier key" },
 	[OPTION_FROM_PREVIOUS] = { "from-previous", KIND_SWITCH, CALL(from_previous), NULL,
-				   "the DEK comes from the previous slot: the active key is lost" },
+				   "the active key is lost: by the previous slot" },
 	[OPTION_UNPIN] = { "unpin", KIND_SWITCH, CALL(unpin), NULL,
 			   "follow the newest version again" },
 	[OPTION_ALL] = { "all", KIND_SWITCH, CALL(all), NULL, "each volume of tdefs.conf" },
