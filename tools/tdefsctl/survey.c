@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Collecting the headers. How directories are walked is walk.c's. */
+#include "survey.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static int too_many(const struct survey *s, const char *what, unsigned most)
+{
+	errmsg_next(&s->call->err, "search fewer directories at a time");
+	return errmsg_fail(&s->call->err, -E2BIG, EXIT_CODE_FAILED, "more than %u %s", most, what);
+}
+
+static int no_memory(const struct survey *s)
+{
+	return errmsg_fail(&s->call->err, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
+}
+
+static void show_progress(struct survey *s, bool last)
+{
+	const int64_t now = time(NULL);
+
+	if (!isatty(STDERR_FILENO) || s->nsearched == 0 || (!last && now == s->progress_at))
+		return;
+	s->progress_at = now;
+	fprintf(stderr, "\r%llu directories searched, %zu headers found%s",
+		(unsigned long long)s->directories, s->count, last ? "\n" : "");
+}
+
+/* A place at the end of the list; NULL: no memory, or too many. */
+static struct survey_header *add(struct survey *s, const char *path)
+{
+	struct survey_header *headers;
+
+	if (s->count == SURVEY_HEADERS_MAX) {
+		(void)too_many(s, "headers", SURVEY_HEADERS_MAX);
+		return NULL;
+	}
+	headers = reallocarray(s->headers, s->count + 1, sizeof(*headers));
+	if (headers)
+		s->headers = headers;
+	if (headers)
+		headers[s->count] = (struct survey_header){ .path = strdup(path) };
+	if (!headers || !headers[s->count].path) {
+		(void)no_memory(s);
+		return NULL;
+	}
+	return &headers[s->count++];
+}
+
+static int note_error(struct survey_header *h, const struct errmsg *error)
+{
+	h->error = malloc(sizeof(*h->error));
+	if (!h->error)
+		return -ENOMEM;
+	*h->error = *error;
+	text_escape_message(h->error);
+	return 0;
+}
+
+static int compare_slots(const void *a, const void *b)
+{
+	const struct key_slot *one = a, *other = b;
+
+	if (one->state != other->state)
+		return one->state == SLOT_ACTIVE ? -1 : 1;
+	return one->created == other->created ? 0 : one->created > other->created ? -1 : 1;
+}
+
+static int take_header(struct survey_header *h, const struct header_found *found)
+{
+	const struct volume_header *v = &found->header;
+
+	h->slots = calloc(VOLUME_SLOT_COUNT, sizeof(*h->slots));
+	if (!h->slots)
+		return -ENOMEM;
+	memcpy(h->state, found->state, sizeof(h->state));
+	memcpy(h->uuid, v->uuid, sizeof(h->uuid));
+	h->compatible = v->compatible;
+	h->sequence = v->sequence;
+	for (size_t i = 0; i < VOLUME_SLOT_COUNT; i++)
+		if (v->slots[i].state != SLOT_EMPTY)
+			h->slots[h->nslots++] = v->slots[i];
+	qsort(h->slots, h->nslots, sizeof(*h->slots), compare_slots);
+	return 0;
+}
+
+static int read_header(struct survey_header *h, int header_fd, const char *label)
+{
+	CLEANUP_FREE struct header_found *found = malloc(sizeof(*found));
+	struct errmsg error = { 0 };
+
+	if (!found)
+		return -ENOMEM;
+	if (header_read(&sysio_kernel, header_fd, label, found, &error) < 0)
+		return note_error(h, &error);
+	return take_header(h, found);
+}
+
+static bool is_mounted(const struct survey *s, const struct volume_config *vc)
+{
+	CLEANUP_JSON json_t *request = json_pack("{s:s}", "command", "status");
+	CLEANUP_JSON json_t *answer = NULL;
+	int r = request ? control_call(s->call->config->runtime_dir, vc->name, request, &answer)
+			: -ENOMEM;
+
+	return r == 0 || r == -EACCES || r == -ETIMEDOUT;
+}
+
+/* A directory without a header is no volume, if none was ever made under this name. */
+static int note_unformatted(const struct survey *s, struct survey_header *h,
+			    const struct volume_config *vc)
+{
+	struct errmsg error = { 0 };
+	struct pin pin;
+	int r = pin_read(&sysio_kernel, s->call->config->state_dir, vc->name, &pin);
+
+	if (r == -ENOENT)
+		return 0;
+	errmsg_next(&error, "mount the file system that has it, or correct \"backing\"");
+	(void)errmsg_fail(&error, -ENOENT, EXIT_CODE_FAILED,
+			  "volume %s: it has a pin, but backing %s has no header", vc->name,
+			  vc->backing);
+	return note_error(h, &error);
+}
+
+static int add_volume(struct survey *s, const struct volume_config *vc)
+{
+	CLEANUP_BACKING struct backing b = BACKING_NONE;
+	struct survey_header *h = add(s, vc->backing);
+	struct errmsg error = { 0 };
+	int r;
+
+	if (!h)
+		return -ENOMEM;
+	h->volume = vc;
+	h->mounted = is_mounted(s, vc);
+	if (backing_open(vc->backing, vc->name, true, &b, &error) < 0)
+		return note_error(h, &error);
+	r = directory_id_of(b.root_fd, &h->id);
+	if (r < 0)
+		return r;
+	r = b.header_fd < 0 ? 0 : header_exists(&sysio_kernel, b.header_fd);
+	if (r == 0)
+		return note_unformatted(s, h, vc);
+	return read_header(h, b.header_fd, vc->name);
+}
+
+static bool is_known(const struct survey *s, const struct directory_id *id)
+{
+	for (size_t i = 0; i < s->count; i++)
+		if (s->headers[i].id.dev == id->dev && s->headers[i].id.ino == id->ino)
+			return true;
+	return false;
+}
+
+/* A .tdefs that cannot be looked into. */
+static int add_unreadable(struct survey *s, const char *path, int r)
+{
+	struct survey_header *h = add(s, path);
+	struct errmsg error = { 0 };
+
+	errmsg_next(&error, "be root, or make it readable");
+	(void)errmsg_fail(&error, r, EXIT_CODE_FAILED,
+			  "%s: cannot read its " STORE_HEADER_DIR ": %s", path, errno_text(r));
+	return h ? note_error(h, &error) : -ENOMEM;
+}
+
+/*
+ * No volume lies in the backing of another: what looks like one beneath a good
+ * header is the ciphertext of another volume's header (a volume on a volume).
+ */
+static int visit(void *arg, int fd, const char *path)
+{
+	struct survey *s = arg;
+	CLEANUP_CLOSE int header_fd =
+		openat(fd, STORE_HEADER_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int r = header_fd < 0 ? -errno : header_exists(&sysio_kernel, header_fd);
+	struct directory_id id;
+	struct survey_header *h;
+
+	s->directories++;
+	show_progress(s, false);
+	if (r == 0 || r == -ENOENT || r == -ENOTDIR || r == -ELOOP)
+		return 0;
+	if (r < 0)
+		return add_unreadable(s, path, r);
+	r = directory_id_of(fd, &id);
+	if (r < 0)
+		return r;
+	if (is_known(s, &id))
+		return 1;
+	h = add(s, path);
+	if (!h)
+		return -ENOMEM;
+	h->id = id;
+	r = read_header(h, header_fd, path);
+	return r < 0 ? r : h->nslots > 0;
+}
+
+static int missed(void *arg, const char *path, const char *why)
+{
+	struct survey *s = arg;
+	struct survey_missed *list;
+
+	if (s->nmissed == SURVEY_MISSED_MAX)
+		return too_many(s, "places that cannot be searched", SURVEY_MISSED_MAX);
+	list = reallocarray(s->missed, s->nmissed + 1, sizeof(*list));
+	if (!list)
+		return -ENOMEM;
+	s->missed = list;
+	list[s->nmissed] = (struct survey_missed){ strdup(path), strdup(why) };
+	s->nmissed++;
+	return list[s->nmissed - 1].path && list[s->nmissed - 1].why ? 0 : -ENOMEM;
+}
+
+/* The directories to search, and which they are. */
+static int resolve(struct survey *s, struct directory_id *roots)
+{
+	const struct text_list *in = &s->call->in;
+
+	s->searched = calloc(in->count + 1, sizeof(*s->searched));
+	for (size_t i = 0; s->searched && i < in->count; i++) {
+		char *path = realpath(in->texts[i], NULL);
+		CLEANUP_CLOSE int fd = path ? open(path, O_PATH | O_CLOEXEC) : -1;
+
+		s->searched[i] = path ? path : strdup(in->texts[i]);
+		if (!s->searched[i])
+			return -ENOMEM;
+		s->nsearched++;
+		if (fd >= 0 && directory_id_of(fd, &roots[i]) < 0)
+			return -EIO;
+	}
+	return s->searched ? 0 : -ENOMEM;
+}
+
+static int search(struct survey *s)
+{
+	const struct walk_ops ops = { visit, missed, s };
+	const size_t n = s->call->in.count;
+	CLEANUP_FREE struct directory_id *roots = calloc(n + 1, sizeof(*roots));
+	int r = roots ? resolve(s, roots) : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = walk(s->searched[i], roots, n, &ops);
+	show_progress(s, true);
+	return r;
+}
+
+int survey_take(struct call *call, struct survey *ret_survey)
+{
+	struct survey *s = ret_survey;
+	int r = 0;
+
+	*s = (struct survey){ .call = call };
+	for (size_t i = 0; r == 0 && i < call->config->nvolumes; i++)
+		r = add_volume(s, &call->config->volumes[i]);
+	if (r == 0 && call->in.count)
+		r = search(s);
+	if (r < 0 && !call->err.text[0])
+		return errmsg_fail(&call->err, r, EXIT_CODE_FAILED, "cannot search: %s",
+				   errno_text(r));
+	return r;
+}
+
+void survey_release(struct survey *s)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		free(s->headers[i].path);
+		free(s->headers[i].error);
+		free(s->headers[i].slots);
+	}
+	for (size_t i = 0; i < s->nmissed; i++) {
+		free(s->missed[i].path);
+		free(s->missed[i].why);
+	}
+	for (size_t i = 0; i < s->nsearched; i++)
+		free(s->searched[i]);
+	free(s->headers);
+	free(s->missed);
+	free(s->searched);
+	*s = (struct survey){ 0 };
+}
+
+bool survey_is_whole(const struct survey *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		if (s->headers[i].error)
+			return false;
+	return s->nmissed == 0;
+}
