@@ -119,4 +119,10 @@ enum vault_verdict keyring_probe(struct vault *vault, const struct key_slot *slo
 				 const char *volume, const struct clock *clock, unsigned timeout_ms,
 				 struct vault_report *ret_report);
 
+/* The same, and, when it is granted, what the vault says of the key. */
+enum vault_verdict keyring_probe_key(struct vault *vault, const struct key_slot *slot,
+				     const char *volume, const struct clock *clock,
+				     unsigned timeout_ms, struct vault_key *ret_key,
+				     struct vault_report *ret_report);
+
 #endif

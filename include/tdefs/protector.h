@@ -63,9 +63,19 @@ bool protector_covers(const char *protector, const char *kid);
  */
 const char *protector_that_opens(const struct settings *settings, const char *kid);
 
-/* Wrap, and prove by an unwrap that it can be undone. */
+/* For how long a secret may be in memory, and whether it still may. */
+struct wrap_limits {
+	const struct clock *clock;
+	uint64_t until_ms; /* by its boot_ms(): no call lasts longer */
+	/* Asked between calls; 0, or why there must be none. NULL: nobody minds. */
+	int (*may_go_on)(void *arg, struct errmsg *reterr);
+	void *arg;
+};
+
+/* Wrap, and prove by an unwrap that it can be undone. `limits` NULL: as long as a command may take. */
 int protector_wrap(struct vault *vault, const char *kid, const struct secret *plain,
-		   struct vault_wrapped *ret_wrapped, struct errmsg *reterr) WARN_UNUSED;
+		   const struct wrap_limits *limits, struct vault_wrapped *ret_wrapped,
+		   struct errmsg *reterr) WARN_UNUSED;
 
 /* A vault's refusal as an errno and the sentence in its report. */
 int protector_failed(const struct vault_report *report, struct errmsg *reterr);

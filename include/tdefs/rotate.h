@@ -12,6 +12,13 @@
 
 #include "tdefs/keyring.h"
 
+/* Who says which version it is to be. */
+enum rotation_choice {
+	ROTATION_NEWEST, /* nobody: refused while the header is pinned to a version */
+	ROTATION_CHOSEN, /* an operator: a version that is not the newest pins the header */
+	ROTATION_UNPIN,	 /* an operator: no version any more */
+};
+
 struct rotation {
 	const struct sysio *sys;
 	int header_dirfd;
@@ -27,9 +34,20 @@ struct rotation {
 
 	struct vault *to;
 	const char *to_kid; /* without a version: the newest */
-	bool retire;	    /* keep no previous slot */
+	enum rotation_choice choice;
+	bool retire; /* keep no previous slot */
 
-	/* Asked before each write; 0, or why there must be none. NULL: nobody minds. */
+	/*
+	 * How long the DEK may be in memory in order to be wrapped, in all, and each call take
+	 * that asks for it; 0: as long as a command may. By `clock`; NULL: the kernel's.
+	 */
+	unsigned dek_timeout_ms;
+	const struct clock *clock;
+
+	/*
+	 * Asked before each write, and between the calls that are made with the DEK in
+	 * memory; 0, or why there must be none. NULL: nobody minds.
+	 */
 	int (*may_write)(void *arg, struct errmsg *reterr);
 	void *arg;
 };
@@ -37,6 +55,7 @@ struct rotation {
 struct rotation_result {
 	bool rotated;		     /* another key is the protector now */
 	bool retired;		     /* previous slots were dropped */
+	bool pin_changed;	     /* it was pinned to a version, or is no more */
 	struct volume_header header; /* what stands on disk by now */
 };
 

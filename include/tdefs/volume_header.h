@@ -7,6 +7,7 @@
 #ifndef TDEFS_VOLUME_HEADER_H
 #define TDEFS_VOLUME_HEADER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,9 @@
 #define VOLUME_MAC_COUNT   2 /* one for each live DEK; re-encryption will need two */
 #define VOLUME_KID_MAX	   768
 #define VOLUME_WRAPPED_MAX 512
+
+/* Compatible features. The operator chose an older version: no rotation takes the newest by itself. */
+#define VOLUME_PINNED 1u
 
 enum volume_cipher { VOLUME_CIPHER_AES_256_XTS = 1 };
 
@@ -51,7 +55,7 @@ struct volume_mac {
 struct volume_header {
 	uint8_t uuid[16];	   /* this instance */
 	uint8_t key_domain_id[16]; /* set at format, kept by every copy */
-	uint32_t compatible;	   /* feature bits; those we do not know are kept */
+	uint32_t compatible;	   /* VOLUME_PINNED; bits that we do not know are kept */
 	enum volume_cipher cipher;
 	uint32_t sector_size; /* bytes */
 	uint64_t sequence;    /* counts up with every change */
@@ -60,6 +64,11 @@ struct volume_header {
 	struct key_slot slots[VOLUME_SLOT_COUNT];
 	uint8_t digest[32]; /* SHA-256 of the bytes that were parsed; not encoded from here */
 };
+
+static inline bool volume_header_is_pinned(const struct volume_header *h)
+{
+	return h->compatible & VOLUME_PINNED;
+}
 
 /* SHA-256; 0 or a negative errno. */
 typedef int (*digest_fn)(const void *data, size_t len, uint8_t ret_digest[static 32]);

@@ -29,31 +29,55 @@ static int make_canary(struct secret **ret_canary, uint8_t ret_hash[static 32])
 	return r;
 }
 
-int slot_fill(struct vault *vault, const struct vault_key *key, const struct secret *dek,
-	      uint64_t now, struct key_slot *slot, struct errmsg *reterr)
+int slot_begin(struct vault *vault, const struct vault_key *key, uint64_t now,
+	       struct key_slot *slot, struct errmsg *reterr)
 {
 	CLEANUP_SECRET struct secret *canary = NULL;
-	struct vault_wrapped wrapped_dek = { 0 }, wrapped_canary = { 0 };
-	int r = dek_id(dek, slot->dek_id);
+	struct vault_wrapped wrapped = { 0 };
+	int r = make_canary(&canary, slot->canary_hash);
 
-	if (r == 0)
-		r = make_canary(&canary, slot->canary_hash);
 	if (r < 0)
 		return crypto_failed(r, reterr);
-	r = protector_wrap(vault, key->kid, dek, &wrapped_dek, reterr);
-	if (r == 0)
-		r = protector_wrap(vault, key->kid, canary, &wrapped_canary, reterr);
+	r = protector_wrap(vault, key->kid, canary, NULL, &wrapped, reterr);
 	if (r < 0)
 		return r;
 	slot->state = SLOT_ACTIVE;
-	slot->wrap_algorithm = wrapped_dek.algorithm;
+	slot->wrap_algorithm = wrapped.algorithm;
 	slot->created = now;
 	memcpy(slot->thumbprint, key->thumbprint, sizeof(slot->thumbprint));
-	(void)snprintf(slot->kid, sizeof(slot->kid), "%s", wrapped_dek.kid);
-	memcpy(slot->wrapped_dek, wrapped_dek.bytes, wrapped_dek.len);
-	slot->wrapped_dek_len = wrapped_dek.len;
-	memcpy(slot->wrapped_canary, wrapped_canary.bytes, wrapped_canary.len);
-	slot->wrapped_canary_len = wrapped_canary.len;
+	(void)snprintf(slot->kid, sizeof(slot->kid), "%s", wrapped.kid);
+	memcpy(slot->wrapped_canary, wrapped.bytes, wrapped.len);
+	slot->wrapped_canary_len = wrapped.len;
+	return 0;
+}
+
+/* One algorithm and one kid stand for both: the vault's answer is not to change in between. */
+static int check_same(const struct key_slot *slot, const struct vault_wrapped *w,
+		      struct errmsg *reterr)
+{
+	if (slot->wrap_algorithm == w->algorithm && strcmp(slot->kid, w->kid) == 0)
+		return 0;
+	errmsg_next(reterr, "check the vault, then try again: nothing was written");
+	return errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_FAILED,
+			   "protector %s: it wrapped the canary, but %s the DEK", slot->kid,
+			   w->kid);
+}
+
+int slot_put_dek(struct vault *vault, const struct secret *dek, const struct wrap_limits *limits,
+		 struct key_slot *slot, struct errmsg *reterr)
+{
+	struct vault_wrapped wrapped = { 0 };
+	int r = dek_id(dek, slot->dek_id);
+
+	if (r < 0)
+		return crypto_failed(r, reterr);
+	r = protector_wrap(vault, slot->kid, dek, limits, &wrapped, reterr);
+	if (r == 0)
+		r = check_same(slot, &wrapped, reterr);
+	if (r < 0)
+		return r;
+	memcpy(slot->wrapped_dek, wrapped.bytes, wrapped.len);
+	slot->wrapped_dek_len = wrapped.len;
 	return 0;
 }
 
@@ -84,7 +108,9 @@ int keyring_create(struct vault *vault, const struct vault_key *key, uint64_t no
 		r = dek_generate(&dek);
 	if (r < 0)
 		return crypto_failed(r, reterr);
-	r = slot_fill(vault, key, dek, now, &h.slots[0], reterr);
+	r = slot_begin(vault, key, now, &h.slots[0], reterr);
+	if (r == 0)
+		r = slot_put_dek(vault, dek, NULL, &h.slots[0], reterr);
 	if (r < 0)
 		return r;
 	r = header_seal(&h, dek);
@@ -235,9 +261,10 @@ static unsigned time_left(const struct clock *clock, uint64_t until_ms)
 	return now < until_ms ? (unsigned)(until_ms - now) : 1;
 }
 
-enum vault_verdict keyring_probe(struct vault *vault, const struct key_slot *slot,
-				 const char *volume, const struct clock *clock, unsigned timeout_ms,
-				 struct vault_report *ret_report)
+enum vault_verdict keyring_probe_key(struct vault *vault, const struct key_slot *slot,
+				     const char *volume, const struct clock *clock,
+				     unsigned timeout_ms, struct vault_key *ret_key,
+				     struct vault_report *ret_report)
 {
 	const struct vault_wrapped wrapped =
 		wrapped_of(slot, slot->wrapped_canary, slot->wrapped_canary_len);
@@ -253,5 +280,16 @@ enum vault_verdict keyring_probe(struct vault *vault, const struct key_slot *slo
 	else if (vault->ops->get(vault, slot->kid, time_left(clock, until_ms), &key, ret_report) ==
 		 VAULT_GRANTED)
 		IGNORE_RESULT(check_thumbprint(&key, slot, volume, ret_report), "in the report");
+	if (ret_report->verdict == VAULT_GRANTED)
+		*ret_key = key;
 	return ret_report->verdict;
+}
+
+enum vault_verdict keyring_probe(struct vault *vault, const struct key_slot *slot,
+				 const char *volume, const struct clock *clock, unsigned timeout_ms,
+				 struct vault_report *ret_report)
+{
+	struct vault_key ignored;
+
+	return keyring_probe_key(vault, slot, volume, clock, timeout_ms, &ignored, ret_report);
 }

@@ -21,16 +21,36 @@ int protector_failed(const struct vault_report *rep, struct errmsg *reterr)
 						   : -EKEYREJECTED;
 }
 
+static int may_go_on(const struct wrap_limits *l, unsigned *ret_timeout_ms, struct errmsg *reterr)
+{
+	uint64_t now_ms;
+	int r = l && l->may_go_on ? l->may_go_on(l->arg, reterr) : 0;
+
+	*ret_timeout_ms = VAULT_COMMAND_TIMEOUT_MS;
+	if (!l || r < 0)
+		return r;
+	now_ms = l->clock->boot_ms();
+	*ret_timeout_ms = now_ms < l->until_ms ? (unsigned)(l->until_ms - now_ms) : 1;
+	return 0;
+}
+
 int protector_wrap(struct vault *vault, const char *kid, const struct secret *plain,
-		   struct vault_wrapped *ret_wrapped, struct errmsg *reterr)
+		   const struct wrap_limits *limits, struct vault_wrapped *ret_wrapped,
+		   struct errmsg *reterr)
 {
 	CLEANUP_SECRET struct secret *back = NULL;
 	struct vault_report rep = { 0 };
+	unsigned timeout_ms;
+	int r = may_go_on(limits, &timeout_ms, reterr);
 
-	if (vault->ops->wrap(vault, kid, plain, VAULT_COMMAND_TIMEOUT_MS, ret_wrapped, &rep) !=
-		    VAULT_GRANTED ||
-	    vault->ops->unwrap(vault, ret_wrapped, VAULT_COMMAND_TIMEOUT_MS, &back, &rep) !=
-		    VAULT_GRANTED)
+	if (r < 0)
+		return r;
+	if (vault->ops->wrap(vault, kid, plain, timeout_ms, ret_wrapped, &rep) != VAULT_GRANTED)
+		return protector_failed(&rep, reterr);
+	r = may_go_on(limits, &timeout_ms, reterr);
+	if (r < 0)
+		return r;
+	if (vault->ops->unwrap(vault, ret_wrapped, timeout_ms, &back, &rep) != VAULT_GRANTED)
 		return protector_failed(&rep, reterr);
 	if (secret_len(back) == secret_len(plain) &&
 	    constant_time_equal(secret_view(back), secret_view(plain), secret_len(plain)))
@@ -149,8 +169,9 @@ static void check_dates(struct protector_report *r, const struct vault_key *k, u
 		add(r, "activation-date", true, "none");
 	if (k->expires)
 		advise(add(r, "expiration-date", k->expires > now, "%s", date(k->expires, text)),
-		       "make a new version (az keyvault key create), or set a later date: az "
-		       "keyvault key set-attributes --expires");
+		       "make a new version (az keyvault key create), or set a later date (az "
+		       "keyvault key set-attributes --expires): an expired key goes on opening "
+		       "volumes, but wraps nothing new");
 	else
 		add(r, "expiration-date", true, "none");
 }

@@ -3,10 +3,30 @@
 #include "tdefs/rotate.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "slot.h"
 #include "tdefs/protector.h"
+
+/* The key that is to be the protector. */
+struct target {
+	struct vault_key key;
+	bool is_active;	      /* it is the protector already */
+	bool pinned;	      /* the header is to be pinned to it */
+	struct key_slot slot; /* its new one, still without the DEK */
+	uint64_t until_ms;    /* so long the DEK may be in memory */
+};
+
+static const struct clock *clock_of(const struct rotation *r)
+{
+	return r->clock ? r->clock : &clock_kernel;
+}
+
+static unsigned dek_timeout(const struct rotation *r)
+{
+	return r->dek_timeout_ms ? r->dek_timeout_ms : VAULT_COMMAND_TIMEOUT_MS;
+}
 
 static int no_memory(struct errmsg *reterr)
 {
@@ -37,8 +57,8 @@ static int unwrap(const struct rotation *r, const struct volume_header *h, struc
 	int e = slot_check(r->from_kid, slot, r->volume, &rep);
 
 	if (e == 0)
-		e = slot_unlock(r->from, slot->kid, slot, h, r->volume, VAULT_COMMAND_TIMEOUT_MS,
-				ret_dek, &rep);
+		e = slot_unlock(r->from, slot->kid, slot, h, r->volume, dek_timeout(r), ret_dek,
+				&rep);
 	if (e < 0)
 		*reterr = rep.error;
 	return e;
@@ -89,10 +109,19 @@ static int seal(const struct rotation *r, struct volume_header *h, const struct 
 			   r->volume, errno_text(e));
 }
 
+static void set_pinned(struct volume_header *h, bool pinned)
+{
+	h->compatible = pinned ? h->compatible | VOLUME_PINNED : h->compatible & ~VOLUME_PINNED;
+}
+
 /* The header with the new key's slot; what was active stays as previous. */
-static int rewrap(const struct rotation *r, const struct vault_key *key, const struct secret *dek,
+static int rewrap(const struct rotation *r, const struct target *t, const struct secret *dek,
 		  struct volume_header *h, struct errmsg *reterr)
 {
+	const struct wrap_limits limits = { .clock = clock_of(r),
+					    .until_ms = t->until_ms,
+					    .may_go_on = r->may_write,
+					    .arg = r->arg };
 	struct key_slot *slot;
 	int e;
 
@@ -104,7 +133,9 @@ static int rewrap(const struct rotation *r, const struct vault_key *key, const s
 	if (!slot)
 		return errmsg_fail(reterr, -ENOSPC, EXIT_CODE_FAILED,
 				   "volume %s: no key slot is free", r->volume);
-	e = slot_fill(r->to, key, dek, r->now, slot, reterr);
+	*slot = t->slot;
+	set_pinned(h, t->pinned);
+	e = slot_put_dek(r->to, dek, &limits, slot, reterr);
 	return e < 0 ? e : seal(r, h, dek, reterr);
 }
 
@@ -159,21 +190,38 @@ static bool is_active(const struct volume_header *h, const struct vault_key *key
 	       memcmp(slot->thumbprint, key->thumbprint, THUMBPRINT_LEN) == 0;
 }
 
-/* If it is the protector already, the last rotation may have left a header or a pin that is not safe. */
-static int rotate(const struct rotation *r, const struct vault_key *key, const struct secret *dek,
+/* The key stays. What the last rotation left may not be safe on disk: the same again makes it so. */
+static int keep(const struct rotation *r, const struct target *t, const struct secret *dek,
+		struct volume_header *h, struct rotation_result *result, struct errmsg *reterr)
+{
+	bool was_not_safe;
+	int e;
+
+	if (t->pinned == volume_header_is_pinned(h))
+		return commit(r, h, result, &was_not_safe, reterr);
+	set_pinned(h, t->pinned);
+	e = seal(r, h, dek, reterr);
+	return e < 0 ? e : commit(r, h, result, &result->pin_changed, reterr);
+}
+
+static int rotate(const struct rotation *r, const struct target *t, const struct secret *dek,
 		  struct rotation_result *result, struct errmsg *reterr)
 {
 	CLEANUP_FREE struct volume_header *h = malloc(sizeof(*h));
-	bool was_not_safe;
+	bool was_pinned;
 	int e;
 
 	if (!h)
 		return no_memory(reterr);
 	*h = result->header;
-	if (is_active(h, key) && !r->from_slot)
-		return commit(r, h, result, &was_not_safe, reterr);
-	e = rewrap(r, key, dek, h, reterr);
-	return e < 0 ? e : commit(r, h, result, &result->rotated, reterr);
+	if (t->is_active && !r->from_slot)
+		return keep(r, t, dek, h, result, reterr);
+	was_pinned = volume_header_is_pinned(h);
+	e = rewrap(r, t, dek, h, reterr);
+	if (e == 0)
+		e = commit(r, h, result, &result->rotated, reterr);
+	result->pin_changed = result->rotated && was_pinned != t->pinned;
+	return e;
 }
 
 /* A step of its own, once the new protector is safe on disk. */
@@ -192,8 +240,38 @@ static int retire(const struct rotation *r, const struct secret *dek,
 	return e < 0 ? e : commit(r, h, result, &result->retired, reterr);
 }
 
+static int check_pinned(const struct rotation *r, const struct volume_header *h,
+			struct errmsg *reterr)
+{
+	if (r->choice != ROTATION_NEWEST || !volume_header_is_pinned(h))
+		return 0;
+	errmsg_next(reterr,
+		    "to take the newest version: tdefsctl rotate NAME --unpin; another: --to");
+	return errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_CONFIG,
+			   "volume %s: it is pinned to %s, which an operator chose", r->volume,
+			   volume_header_active_slot(h)->kid);
+}
+
+/* Whether that key has a newer version: then the choice of this one is to last. */
+static int find_pinned(const struct rotation *r, struct target *t, struct errmsg *reterr)
+{
+	char vault[KID_VAULT_MAX], kid[KID_MAX + 1];
+	struct vault_report rep = { 0 };
+	struct vault_key newest;
+	struct kid chosen;
+
+	if (r->choice != ROTATION_CHOSEN || kid_parse(r->to_kid, &chosen) < 0 || !chosen.version[0])
+		return 0;
+	(void)snprintf(kid, sizeof(kid), "%s/keys/%s", kid_vault(&chosen, vault), chosen.name);
+	if (r->to->ops->get(r->to, kid, VAULT_COMMAND_TIMEOUT_MS, &newest, &rep) != VAULT_GRANTED)
+		return protector_failed(&rep, reterr);
+	t->pinned = strcmp(newest.kid, t->key.kid) != 0;
+	return 0;
+}
+
 /* The new key is held to all that a first protector is held to. */
-static int check_target(const struct rotation *r, struct vault_key *ret_key, struct errmsg *reterr)
+static int check_target(const struct rotation *r, const struct volume_header *h, struct target *t,
+			struct errmsg *reterr)
 {
 	CLEANUP_FREE struct protector_report *report = malloc(sizeof(*report));
 	int e;
@@ -202,26 +280,34 @@ static int check_target(const struct rotation *r, struct vault_key *ret_key, str
 		return no_memory(reterr);
 	protector_check(r->to, r->to_kid, r->policy, r->now, report);
 	e = protector_verdict(report, r->to_kid, reterr);
-	if (e == 0)
-		*ret_key = report->key;
-	return e;
+	if (e < 0)
+		return e;
+	t->key = report->key;
+	t->is_active = is_active(h, &t->key);
+	e = find_pinned(r, t, reterr);
+	return e < 0 || (t->is_active && !r->from_slot)
+		       ? e
+		       : slot_begin(r->to, &t->key, r->now, &t->slot, reterr);
 }
 
 int rotate_header(const struct rotation *r, const struct volume_header *header,
 		  struct rotation_result *ret_result, struct errmsg *reterr)
 {
 	CLEANUP_SECRET struct secret *dek = NULL;
-	struct vault_key key;
+	struct target t = { 0 };
 	int e;
 
 	*ret_result = (struct rotation_result){ .header = *header };
 	e = check_single_dek(r, header, reterr);
 	if (e == 0)
-		e = check_target(r, &key, reterr);
+		e = check_pinned(r, header, reterr);
+	if (e == 0)
+		e = check_target(r, header, &t, reterr);
 	if (e == 0) /* late: a vault that hangs does not keep the DEK here after a revocation */
 		e = unwrap(r, header, &dek, reterr);
+	t.until_ms = clock_of(r)->boot_ms() + dek_timeout(r);
 	if (e == 0)
-		e = rotate(r, &key, dek, ret_result, reterr);
+		e = rotate(r, &t, dek, ret_result, reterr);
 	if (e == 0 && r->retire)
 		e = retire(r, dek, ret_result, reterr);
 	if (e == -ENOKEY && reterr)

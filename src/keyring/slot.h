@@ -4,10 +4,17 @@
 #define TDEFS_KEYRING_SLOT_H
 
 #include "tdefs/keyring.h"
+#include "tdefs/protector.h"
 
-/* DEK and a new canary, wrapped by `key` and verified by unwrapping; the slot becomes the active one. */
-int slot_fill(struct vault *vault, const struct vault_key *key, const struct secret *dek,
-	      uint64_t now, struct key_slot *slot, struct errmsg *reterr) WARN_UNUSED;
+/*
+ * A slot is made in two steps, so that the DEK is in memory for no longer than it
+ * must: a new canary first, then the DEK, each wrapped by `key` and verified by
+ * unwrapping. The slot becomes the active one.
+ */
+int slot_begin(struct vault *vault, const struct vault_key *key, uint64_t now,
+	       struct key_slot *slot, struct errmsg *reterr) WARN_UNUSED;
+int slot_put_dek(struct vault *vault, const struct secret *dek, const struct wrap_limits *limits,
+		 struct key_slot *slot, struct errmsg *reterr) WARN_UNUSED;
 
 /* Before any vault is asked: is this slot's key the configured `kid`'s? */
 int slot_check(const char *kid, const struct key_slot *slot, const char *volume,

@@ -381,14 +381,16 @@ static void wrapping_is_proved_by_unwrapping(void **state)
 	struct errmsg err = { 0 };
 
 	(void)state;
-	assert_int_equal(protector_wrap(&fake.vault, KID "/" V1, plain, &w, &err), 0);
+	assert_int_equal(protector_wrap(&fake.vault, KID "/" V1, plain, NULL, &w, &err), 0);
 	fake.garbles = true;
-	assert_int_equal(protector_wrap(&fake.vault, KID "/" V1, plain, &w, &err), -EKEYREJECTED);
+	assert_int_equal(protector_wrap(&fake.vault, KID "/" V1, plain, NULL, &w, &err),
+			 -EKEYREJECTED);
 	assert_true(err.next[0]);
 	fake.unwrap = VAULT_DENIED;
-	assert_int_equal(protector_wrap(&fake.vault, KID "/" V1, plain, &w, &err), -EKEYREVOKED);
+	assert_int_equal(protector_wrap(&fake.vault, KID "/" V1, plain, NULL, &w, &err),
+			 -EKEYREVOKED);
 	fake.wrap = VAULT_UNREACHABLE;
-	assert_int_equal(protector_wrap(&fake.vault, KID "/" V1, plain, &w, &err), -ENOKEY);
+	assert_int_equal(protector_wrap(&fake.vault, KID "/" V1, plain, NULL, &w, &err), -ENOKEY);
 	assert_string_equal(err.text, "no wrapKey");
 	secret_free(plain);
 }

@@ -31,7 +31,7 @@ static struct volume_header first; /* as it was written, under kids[0] */
 /* A key vault: the file vault of kids[1] behind a kid of its own, and a mood. */
 static struct remote {
 	struct vault vault;
-	const char *kid;
+	const char *kid, *newest; /* newest NULL: the same */
 	enum vault_verdict mood;
 	bool expired, no_purge_protection, lies;
 } remote;
@@ -47,12 +47,15 @@ static enum vault_verdict mood(struct vault_report *rep)
 static enum vault_verdict remote_get(struct vault *v, const char *kid, unsigned timeout_ms,
 				     struct vault_key *ret_key, struct vault_report *rep)
 {
+	struct kid asked;
+
 	(void)v;
-	(void)kid;
 	if (mood(rep) != VAULT_GRANTED ||
 	    files[1]->ops->get(files[1], kids[1], timeout_ms, ret_key, rep) != VAULT_GRANTED)
 		return rep->verdict;
-	(void)snprintf(ret_key->kid, sizeof(ret_key->kid), "%s", remote.kid);
+	assert_int_equal(kid_parse(kid, &asked), 0);
+	(void)snprintf(ret_key->kid, sizeof(ret_key->kid), "%s",
+		       remote.newest && !asked.version[0] ? remote.newest : remote.kid);
 	ret_key->remote = ret_key->enabled = ret_key->may_wrap = ret_key->may_unwrap = true;
 	ret_key->soft_delete = true;
 	ret_key->purge_protection = !remote.no_purge_protection;
@@ -348,6 +351,130 @@ static void no_dek_is_unwrapped_for_a_vault_that_does_not_answer(void **state)
 	assert_int_equal(unwraps, 1);
 }
 
+static void an_older_version_pins_until_somebody_unpins(void **state)
+{
+	static struct rotation_result result;
+	struct rotation r = to_remote();
+	struct errmsg err = { 0 };
+	struct volume_header h;
+
+	(void)state;
+	remote.newest = HTTPS_NEXT;
+	r.choice = ROTATION_CHOSEN;
+	first.compatible = 4; /* somebody else's */
+	assert_int_equal(header_seal(&first, dek), 0);
+	assert_int_equal(rotate_header(&r, &first, &result, &err), 0);
+	assert_true(result.rotated && result.pin_changed);
+	h = on_disk();
+	assert_int_equal(h.compatible, 4 | VOLUME_PINNED);
+	assert_opens(&h); /* its HMAC covers the pin */
+	r.from = &remote.vault;
+	r.from_kid = HTTPS_KID;
+	/* Nobody chose: it stays, whichever version that is. */
+	r.choice = ROTATION_NEWEST;
+	assert_int_equal(rotate_header(&r, &h, &result, &err), -EKEYREJECTED);
+	assert_int_equal(err.exit_code, EXIT_CODE_CONFIG);
+	assert_non_null(strstr(err.next, "--unpin"));
+	assert_int_equal(on_disk().sequence, h.sequence);
+	/* The key may stay and the pin go, and come. */
+	r.choice = ROTATION_UNPIN;
+	assert_int_equal(rotate_header(&r, &h, &result, &err), 0);
+	assert_true(!result.rotated && result.pin_changed);
+	h = on_disk();
+	assert_int_equal(h.compatible, 4);
+	assert_int_equal(h.sequence, result.header.sequence);
+	assert_opens(&h);
+	r.choice = ROTATION_CHOSEN;
+	assert_int_equal(rotate_header(&r, &h, &result, &err), 0);
+	assert_true(!result.rotated && result.pin_changed);
+	h = on_disk();
+	assert_true(volume_header_is_pinned(&h));
+	/* Whoever chooses the newest is not pinned any more. */
+	remote.kid = HTTPS_NEXT;
+	r.to_kid = HTTPS_NEXT;
+	assert_int_equal(rotate_header(&r, &h, &result, &err), 0);
+	assert_true(result.rotated && result.pin_changed);
+	h = on_disk();
+	assert_false(volume_header_is_pinned(&h));
+	/* Whether it is the newest must be known. */
+	r.choice = ROTATION_CHOSEN;
+	remote.mood = VAULT_UNREACHABLE;
+	assert_int_equal(rotate_header(&r, &h, &result, &err), -ENOKEY);
+	assert_int_equal(on_disk().sequence, h.sequence);
+}
+
+static uint64_t watch_ms;	      /* what the rotation takes for the time */
+static unsigned questions, asks_left; /* whether it may go on; it may so many times */
+
+static uint64_t watch(void)
+{
+	return watch_ms;
+}
+
+static int ask(void *arg, struct errmsg *reterr)
+{
+	(void)arg;
+	questions++;
+	return asks_left-- > 0 ? 0
+			       : errmsg_fail(reterr, -EAGAIN, EXIT_CODE_TRY_AGAIN, "it was denied");
+}
+
+static unsigned timeouts[8],
+	asked_of_it; /* of the calls to the new key's vault that wrap or unwrap */
+
+static enum vault_verdict slow_wrap(struct vault *v, const char *kid, const struct secret *plain,
+				    unsigned timeout_ms, struct vault_wrapped *ret_wrapped,
+				    struct vault_report *rep)
+{
+	timeouts[asked_of_it++ % ARRAY_SIZE(timeouts)] = timeout_ms;
+	watch_ms += 3000;
+	return remote_wrap(v, kid, plain, timeout_ms, ret_wrapped, rep);
+}
+
+static enum vault_verdict slow_unwrap(struct vault *v, const struct vault_wrapped *wrapped,
+				      unsigned timeout_ms, struct secret **ret_plain,
+				      struct vault_report *rep)
+{
+	timeouts[asked_of_it++ % ARRAY_SIZE(timeouts)] = timeout_ms;
+	watch_ms += 3000;
+	return remote_unwrap(v, wrapped, timeout_ms, ret_plain, rep);
+}
+
+/* The probe of the key, and the canary, come before it is unwrapped; then there are two calls. */
+static void the_dek_is_in_memory_for_a_limited_time(void **state)
+{
+	static const unsigned without = VAULT_COMMAND_TIMEOUT_MS;
+	const unsigned expect[] = { without, without, without, without, 10000, 7000 };
+	const struct clock clock = { .boot_ms = watch };
+	struct vault_ops slow = remote_ops;
+	static struct rotation_result result;
+	struct rotation r = to_remote();
+	struct errmsg err = { 0 };
+
+	(void)state;
+	slow.wrap = slow_wrap;
+	slow.unwrap = slow_unwrap;
+	remote.vault.ops = &slow;
+	r.clock = &clock;
+	r.dek_timeout_ms = 10000;
+	r.may_write = ask;
+	asks_left = 100;
+	asked_of_it = questions = 0;
+	assert_int_equal(rotate_header(&r, &first, &result, &err), 0);
+	assert_int_equal(asked_of_it, ARRAY_SIZE(expect));
+	assert_memory_equal(timeouts, expect, sizeof(expect));
+	assert_int_equal(questions, 3); /* two calls, one write */
+	/* Denied meanwhile: nothing more is asked with it. */
+	for (unsigned allowed = 0; allowed < 3; allowed++) {
+		assert_int_equal(header_write(&sysio_kernel, dir_fd, &first), 0);
+		asks_left = allowed;
+		asked_of_it = 0;
+		assert_int_equal(rotate_header(&r, &first, &result, &err), -EAGAIN);
+		assert_int_equal(asked_of_it, 4 + (allowed < 2 ? allowed : 2));
+		assert_int_equal(on_disk().sequence, first.sequence);
+	}
+}
+
 static void linked_opens_neither_the_protectors_nor_the_secondarys(void **state)
 {
 	char linked[] = HTTPS_KID ", " HTTPS_NEXT, secondary[] = HTTPS_KID;
@@ -475,6 +602,10 @@ int main(void)
 			no_dek_is_unwrapped_for_a_vault_that_does_not_answer, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			linked_opens_neither_the_protectors_nor_the_secondarys, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_older_version_pins_until_somebody_unpins, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(the_dek_is_in_memory_for_a_limited_time, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(what_is_refused_changes_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(every_failing_call_leaves_a_header_that_opens,
 						setup, teardown),
