@@ -8,7 +8,7 @@
 #include "tdefs/rsa.h"
 #include "tdefsctl.h"
 
-static const char *slot_state_text(enum slot_state state)
+const char *slot_state_text(enum slot_state state)
 {
 	return state == SLOT_ACTIVE ? "active" : "previous";
 }
@@ -65,7 +65,7 @@ static json_t *header_json(const struct target *t)
 			 header_copy_state_text(t->header.state[1]), "slots", slots_json(h));
 }
 
-static const char *time_text(uint64_t seconds, char out[static 32])
+const char *time_text(uint64_t seconds, char out[static 32])
 {
 	time_t t = (time_t)seconds;
 	struct tm tm;

@@ -62,6 +62,8 @@ int verb_rotate(struct call *call);
 int verb_rewrap(struct call *call);
 int verb_drill(struct call *call);
 int verb_safe_to_restart(struct call *call);
+int verb_protectors(struct call *call);
+int verb_safe_to_disable(struct call *call);
 
 /*
  * Who is told of the use of keys by this call: the volume's event log, if root
@@ -73,6 +75,10 @@ struct vault_watch call_watch(struct call *call, const char *verb, const char *l
 void call_close_log(struct call *call);
 /* The first volume whose protector covers the kid; NULL: none's. */
 const char *call_volume_of(const struct call *call, const char *kid);
+
+/* What a header says, as it is printed (header.c). */
+const char *slot_state_text(enum slot_state state);
+const char *time_text(uint64_t seconds, char out[static 32]);
 
 /* --yes, or yes on the terminal. Without a terminal the answer is no. */
 bool call_confirmed(const struct call *call, const char *question);

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See the header. */
+#include "key_name.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "tdefs/bytes.h"
+
+int key_name_parse(const char *text, struct key_name *ret_name)
+{
+	struct key_name name = { 0 };
+	struct kid kid;
+
+	if (strncmp(text, "file:/", strlen("file:/")) == 0 || kid_parse(text, &kid) == 0)
+		name.kid = text;
+	else if (!hex_decode(text, name.thumbprint, THUMBPRINT_LEN))
+		return -EINVAL;
+	*ret_name = name;
+	return 0;
+}
+
+bool key_name_is_of(const struct key_name *name, const char *kid, const uint8_t *thumbprint)
+{
+	if (name->kid)
+		return protector_covers(name->kid, kid);
+	return thumbprint && memcmp(name->thumbprint, thumbprint, THUMBPRINT_LEN) == 0;
+}
+
+static bool has_no_version(const char *kid)
+{
+	struct kid k;
+
+	return kid_parse(kid, &k) == 0 && !k.version[0];
+}
+
+bool key_name_rules_out(const struct key_name *name, const char *kid, bool linked)
+{
+	if (name->kid && protector_covers(name->kid, kid))
+		return false;
+	if (linked && has_no_version(kid))
+		return true;
+	return name->kid && !protector_covers(kid, name->kid);
+}
