@@ -31,6 +31,8 @@ static const struct {
 	[OPTION_YES] = { "yes", KIND_SWITCH, CALL(yes), NULL, "do not ask" },
 	[OPTION_WITHOUT_KEY] = { "without-key", KIND_SWITCH, CALL(without_key), NULL,
 				 "ask no vault; no HMAC is checked" },
+	[OPTION_WITHOUT_XATTRS] = { "without-xattrs", KIND_SWITCH, CALL(without_xattrs), NULL,
+				    "leave extended attributes and ACLs behind" },
 	[OPTION_KEY_IS_BACKED_UP] = { "key-is-backed-up", KIND_SWITCH, CALL(key_is_backed_up), NULL,
 				      "you keep a backup of the key, as the policy wants" },
 	[OPTION_FOR] = { "for", KIND_TIME, CALL(for_ms), "T", "how long: 30s, 5m, 4h" },

@@ -27,6 +27,7 @@ struct call {
 	bool json;
 	bool yes;	       /* --yes */
 	bool without_key;      /* --without-key */
+	bool without_xattrs;   /* --without-xattrs */
 	bool key_is_backed_up; /* --key-is-backed-up */
 	bool watch;	       /* --watch */
 	bool outage, denial;   /* --outage, --denial */
@@ -64,6 +65,8 @@ int verb_drill(struct call *call);
 int verb_safe_to_restart(struct call *call);
 int verb_protectors(struct call *call);
 int verb_safe_to_disable(struct call *call);
+int verb_import(struct call *call);
+int verb_export(struct call *call);
 
 /*
  * Who is told of the use of keys by this call: the volume's event log, if root

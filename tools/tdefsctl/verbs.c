@@ -45,6 +45,12 @@ static const struct verb verbs[] = {
 	{ "rewrap", 1, 1, verb_rewrap, "NAME|DIR --to KID", "the same for a copy",
 	  "another key for a header that is not mounted",
 	  O(TO) | O(RETIRE) | O(KEY_IS_BACKED_UP) | O(FROM_PREVIOUS) },
+	{ "import", 2, 2, verb_import, "SRC NAME", "plain files into it",
+	  "copy a directory of plain files into a mounted, empty volume, and verify it",
+	  O(WITHOUT_XATTRS) },
+	{ "export", 2, 2, verb_export, "NAME DST", "plain files out of it",
+	  "copy a mounted volume's files out, in plaintext, and verify them",
+	  O(YES) | O(WITHOUT_XATTRS) },
 };
 
 const struct verb *verb_find(const char *name)
