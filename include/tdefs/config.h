@@ -88,8 +88,13 @@ struct vault_settings {
 	struct settings settings;
 };
 
-/* [policy]: what is asked of protectors in key vaults before anything is wrapped with one. */
+/* What a protector that is no key of a key vault leads to (tdefs/policy.h). */
+enum policy_effect { POLICY_AUDIT, POLICY_DENY, POLICY_DISABLED };
+
+/* [policy]: what is asked of protectors before anything is wrapped with one. */
 struct policy {
+	enum policy_effect customer_managed_key;
+	unsigned minimum_rsa_bits;     /* default: 2048 */
 	bool require_purge_protection; /* default: yes */
 	bool require_key_backup;       /* default: no, a warning */
 };
@@ -162,6 +167,7 @@ int config_duration(const char *text, uint64_t *ret_ms) WARN_UNUSED;
 
 const char *cache_mode_name(enum cache_mode mode);
 const char *identity_kind_name(enum identity_kind kind);
+const char *policy_effect_name(enum policy_effect effect);
 
 static inline void cleanup_config_(struct config **c)
 {

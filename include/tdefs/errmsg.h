@@ -25,8 +25,9 @@ enum exit_code {
 
 struct errmsg {
 	enum exit_code exit_code;
-	char text[1024]; /* what was attempted, on which object, what came back */
-	char next[1024]; /* what to do about it */
+	char text[1024];    /* what was attempted, on which object, what came back */
+	char next[1024];    /* what to do about it */
+	const char *policy; /* static: which policy refuses (tdefs/policy.h); NULL: none does */
 };
 
 /*
@@ -38,6 +39,9 @@ int errmsg_fail(struct errmsg *e, int r, enum exit_code code, const char *fmt, .
 
 /* Set the next step. `e` may be NULL. */
 void errmsg_next(struct errmsg *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Set the policy that refuses, a static string. `e` may be NULL. */
+void errmsg_policy(struct errmsg *e, const char *policy);
 
 /* Print "PROGRAM: text" and "  next: ..." to standard error; returns the exit code. */
 int errmsg_print(const struct errmsg *e, const char *program);

@@ -25,6 +25,7 @@ struct requirement {
 	enum requirement_state state;
 	enum exit_code exit_code; /* of a missing one */
 	int error;		  /* of a missing one: negative errno */
+	const char *policy;	  /* which policy asks for it; NULL: none, it must be */
 	char text[512];		  /* what was found */
 	char next[1024];	  /* what to do; "" when nothing */
 };

@@ -141,6 +141,9 @@ int vault_open(const char *kid, const struct settings *settings, const struct cl
 	       struct vault **ret_vault, struct errmsg *reterr) WARN_UNUSED;
 void vault_close(struct vault *v); /* accepts NULL */
 
+/* Whether a host (as kid_parse() gives it) is by its name a vault of one of Azure's clouds. Pure. */
+bool vault_is_azure(const char *host);
+
 /* Who we are to it, without asking; thread-safe. */
 void vault_describe(struct vault *v, struct vault_identity *ret_identity);
 

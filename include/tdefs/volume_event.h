@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "tdefs/audit.h"
+#include "tdefs/policy.h"
 #include "tdefs/volume.h"
 
 /* NULL: the volume has none. */
@@ -41,6 +42,16 @@ void volume_event_command_refused(const struct volume *v, const struct volume_co
 /* format, by tdefsctl. */
 void volume_event_formatted(struct audit *audit, const struct volume_config *vc,
 			    const struct volume_header *header);
+
+/* policy_refused, where an error names a policy; else nothing. */
+void volume_event_policy_refused(struct audit *audit, enum policy_act act, const char *kid,
+				 const struct errmsg *err);
+/* policy_noted, where the policy lets the act happen and wants it recorded; else nothing. */
+void volume_event_policy_noted(struct audit *audit, const struct policy *policy,
+			       enum policy_act act, const char *kid);
+/* policy_check(), and one of these: for an act of which nothing else tells. `reterr` is needed. */
+int volume_policy_check(struct audit *audit, const struct policy *policy, enum policy_act act,
+			const char *kid, const char *what, struct errmsg *reterr) WARN_UNUSED;
 /* file_accepted_lost, by tdefsctl: a file became zeros. */
 void volume_event_accepted_lost(struct audit *audit, const char *path);
 

@@ -11,6 +11,7 @@
 
 #include <sys/types.h>
 
+#include "tdefs/policy.h"
 #include "tdefs/volume.h"
 
 struct rotation_request {
@@ -18,6 +19,7 @@ struct rotation_request {
 	bool retire;	      /* keep no previous slot */
 	bool from_previous;   /* of a header that nobody mounts: by its previous slot */
 	bool key_is_backed_up;
+	enum policy_act act; /* as it is told of: POLICY_ROTATE or POLICY_REWRAP */
 };
 
 /* A key, as it is told of. */
@@ -33,6 +35,9 @@ struct rotation_outcome {
 	/* Of what is in force now, with or without an error. */
 	bool rotated, retired;
 	struct rotation_key before, after;
+	/* Which key it was to be, and the policy that it met; none where it did not come to that. */
+	char to[KID_MAX + 1];
+	struct policy policy;
 };
 
 /* The last rotation of a mounted volume. */

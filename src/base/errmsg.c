@@ -31,6 +31,12 @@ void errmsg_next(struct errmsg *e, const char *fmt, ...)
 	va_end(ap);
 }
 
+void errmsg_policy(struct errmsg *e, const char *policy)
+{
+	if (e)
+		e->policy = policy;
+}
+
 int errmsg_print(const struct errmsg *e, const char *program)
 {
 	fprintf(stderr, "%s: %s\n", program, e->text);

@@ -31,6 +31,8 @@ static const char *const live[] = {
 	"linked",
 	/* The next rotation reads it; until then the header has the word. */
 	"protector",
+	"customer_managed_key",
+	"minimum_rsa_bits",
 	"require_purge_protection",
 	"require_key_backup",
 };

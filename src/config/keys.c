@@ -43,6 +43,13 @@ static const char *const deleters[] = {
 	NULL,
 };
 
+static const char *const effects[] = {
+	[POLICY_AUDIT] = "audit",
+	[POLICY_DENY] = "deny",
+	[POLICY_DISABLED] = "disabled",
+	NULL,
+};
+
 const char *cache_mode_name(enum cache_mode mode)
 {
 	return cache_modes[mode];
@@ -51,6 +58,11 @@ const char *cache_mode_name(enum cache_mode mode)
 const char *identity_kind_name(enum identity_kind kind)
 {
 	return identities[kind];
+}
+
+const char *policy_effect_name(enum policy_effect effect)
+{
+	return effects[effect];
 }
 
 #define SETTING(member) offsetof(struct settings, member)
@@ -133,6 +145,11 @@ static const struct config_key keys[] = {
 	  "64K to 1G", 64 * KIB, KIB *KIB *KIB, NULL },
 	{ "event_log_keep", KEY_IN_SERVER, &value_count, offsetof(struct config, event_log_keep),
 	  "1 to 100", 1, 100, NULL },
+	{ "customer_managed_key", KEY_IN_POLICY, &value_choice,
+	  offsetof(struct config, policy.customer_managed_key), "audit, deny or disabled", 0, 0,
+	  effects },
+	{ "minimum_rsa_bits", KEY_IN_POLICY, &value_count,
+	  offsetof(struct config, policy.minimum_rsa_bits), "2048 to 4096", 2048, 4096, NULL },
 	PLAIN("require_purge_protection", KEY_IN_POLICY, &value_bool,
 	      offsetof(struct config, policy.require_purge_protection), "yes or no"),
 	PLAIN("require_key_backup", KEY_IN_POLICY, &value_bool,
@@ -241,7 +258,9 @@ int keys_default(struct config *c)
 				       .mount_timeout_ms = MINUTE,
 				       .inaccessible_delete = DELETE_BY_ROOT,
 				       .guard = guard_defaults };
-	c->policy = (struct policy){ .require_purge_protection = true };
+	c->policy = (struct policy){ .customer_managed_key = POLICY_AUDIT,
+				     .minimum_rsa_bits = 2048,
+				     .require_purge_protection = true };
 	c->event_log_size = 16 * KIB * KIB;
 	c->event_log_keep = 10;
 	if (value_replace_string(&c->server.hook_user, "nobody") < 0 ||

@@ -7,6 +7,7 @@
 
 #include "tdefs/bytes.h"
 #include "tdefs/metrics_server.h"
+#include "tdefs/policy.h"
 #include "tdefs/volume_event.h"
 
 json_t *status_time(uint64_t at)
@@ -140,8 +141,9 @@ static json_t *protector(const struct status_source *s)
 	const struct key_slot *slot = volume_header_active_slot(&s->header);
 	char thumbprint[HEX_LEN(32)];
 
-	return json_pack("{s:o, s:s, s:I, s:o, s:o}", "kid", text_json(slot->kid), "thumbprint",
-			 hex_encode(slot->thumbprint, 32, thumbprint), "slot_created",
+	return json_pack("{s:o, s:s, s:s, s:I, s:o, s:o}", "kid", text_json(slot->kid),
+			 "thumbprint", hex_encode(slot->thumbprint, 32, thumbprint), "kind",
+			 protector_kind_name(protector_kind_of(slot->kid)), "slot_created",
 			 (json_int_t)slot->created, "newest", newest(s), "newest_error",
 			 status_text(s->newest.error.text));
 }

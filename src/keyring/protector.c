@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "tdefs/crypto.h"
+#include "tdefs/policy.h"
 
 #define PROBE_LEN 32
 
@@ -112,9 +113,10 @@ static void advise(struct requirement *q, const char *next)
 }
 
 /* A policy that is off makes a missing one a note. */
-static void by_policy(struct requirement *q, bool required)
+static void by_policy(struct requirement *q, const char *policy, bool required)
 {
 	q->exit_code = EXIT_CODE_POLICY;
+	q->policy = policy;
 	if (q->state == REQUIREMENT_MISSING && !required)
 		q->state = REQUIREMENT_NOTED;
 }
@@ -132,14 +134,34 @@ static void add_call(struct protector_report *r, const char *name, const struct 
 	advise(q, rep->error.next);
 }
 
-static void check_size(struct protector_report *r, const struct vault_key *k)
+static void check_kind(struct protector_report *r, const char *kid, const struct policy *policy)
+{
+	const enum protector_kind kind = protector_kind_of(kid);
+	struct requirement *q;
+
+	q = add(r, "customer-managed", kind != PROTECTOR_PLATFORM, "%s, policy %s",
+		protector_kind_name(kind), policy_effect_name(policy->customer_managed_key));
+	if (policy->customer_managed_key == POLICY_DISABLED)
+		q->state = REQUIREMENT_MET;
+	advise(q, "keep the key in a key vault: whoever has this host's disk has this key");
+	by_policy(q, POLICY_CUSTOMER_MANAGED_KEY, policy->customer_managed_key == POLICY_DENY);
+}
+
+static void check_size(struct protector_report *r, const struct vault_key *k,
+		       const struct policy *policy)
 {
 	bool met = k->bits == 2048 || k->bits == 3072 || k->bits == 4096;
 	struct requirement *q = add(r, "key-size", met, "RSA of %u bits%s%s", k->bits,
 				    met ? "" : " is not allowed", k->hsm ? ", in an HSM" : "");
 
 	advise(q, "use an RSA key of 2048, 3072 or 4096 bits");
-	if (k->bits == 4096) {
+	if (met && k->bits < policy->minimum_rsa_bits) {
+		q->state = REQUIREMENT_MISSING;
+		by_policy(q, POLICY_MINIMUM_RSA_BITS, true);
+		(void)snprintf(q->text, sizeof(q->text), "RSA of %u bits; the policy asks for %u",
+			       k->bits, policy->minimum_rsa_bits);
+		advise(q, "make a longer key: az keyvault key create --size 3072");
+	} else if (k->bits == 4096) {
 		q->state = REQUIREMENT_NOTED;
 		(void)snprintf(q->next, sizeof(q->next),
 			       "3072 bits are enough, and what Azure SQL takes");
@@ -182,10 +204,10 @@ static void check_recovery(struct protector_report *r, const struct vault_key *k
 	const char *level = k->recovery_level[0] ? k->recovery_level : "no recovery level";
 	struct requirement *q = add(r, "soft-delete", k->soft_delete, "%s", level);
 
-	by_policy(q, policy->require_purge_protection);
+	by_policy(q, POLICY_PURGE_PROTECTION, policy->require_purge_protection);
 	advise(q, "use a vault with soft delete: what is deleted by mistake can then be recovered");
 	q = add(r, "purge-protection", k->purge_protection, "%s", level);
-	by_policy(q, policy->require_purge_protection);
+	by_policy(q, POLICY_PURGE_PROTECTION, policy->require_purge_protection);
 	advise(q, "az keyvault update --enable-purge-protection true; without it a key that is "
 		  "deleted can be destroyed at once, and the data with it");
 }
@@ -255,7 +277,8 @@ void protector_check(struct vault *vault, const char *kid, const struct policy *
 	vault->ops->get(vault, kid, VAULT_COMMAND_TIMEOUT_MS, &r->key, &rep);
 	add_call(r, "get", &rep);
 	if (rep.verdict == VAULT_GRANTED) {
-		check_size(r, &r->key);
+		check_kind(r, r->key.kid, policy);
+		check_size(r, &r->key, policy);
 		if (r->key.remote)
 			check_remote(r, &r->key, policy, now);
 	}
@@ -274,6 +297,7 @@ int protector_verdict(const struct protector_report *r, const char *kid, struct 
 
 		if (q->state != REQUIREMENT_MISSING)
 			continue;
+		errmsg_policy(reterr, q->policy);
 		errmsg_next(reterr, "%s", q->next);
 		return errmsg_fail(reterr, q->error, q->exit_code, "protector %s: %s: %s", kid,
 				   q->name, q->text);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "allowed.h"
+#include "cloud.h"
 #include "identity.h"
 
 static const struct vault_ops *const kinds[] = { &vault_file_ops, &vault_azure_ops };
@@ -37,6 +38,11 @@ void vault_close(struct vault *v)
 {
 	if (v)
 		v->ops->close(v);
+}
+
+bool vault_is_azure(const char *host)
+{
+	return cloud_of_host(host);
 }
 
 const char *vault_verdict_name(enum vault_verdict verdict)

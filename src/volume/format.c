@@ -194,19 +194,18 @@ static int make_header(struct vault *vault, const char *kid, const struct policy
 	return r < 0 ? r : keyring_create(vault, &report->key, now, ret_header, &dek, reterr);
 }
 
-int volume_format(const struct sysio *sys, const struct config *config,
+static int format(const struct sysio *sys, const struct config *config,
 		  const struct volume_config *vc, const struct vault_watch *watch, uint64_t now,
-		  struct volume_header *ret_header, struct errmsg *reterr)
+		  struct volume_header *header, struct errmsg *reterr)
 {
 	CLEANUP_BACKING struct backing b = BACKING_NONE;
-	CLEANUP_FREE struct volume_header *header = malloc(sizeof(*header));
 	CLEANUP_WATCHED_VAULT struct watched_vault *vault = NULL;
 	const char *kid = vc->settings.protector;
-	int r;
+	int r = policy_check(&config->policy, POLICY_FORMAT, kid, vc->name, reterr);
 
-	if (!header)
-		return errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
-	r = backing_open(vc->backing, vc->name, vc->settings.unsupported_backing, &b, reterr);
+	if (r == 0)
+		r = backing_open(vc->backing, vc->name, vc->settings.unsupported_backing, &b,
+				 reterr);
 	if (r == 0)
 		r = check_unformatted(sys, &b, vc, reterr);
 	if (r == 0)
@@ -221,9 +220,27 @@ int volume_format(const struct sysio *sys, const struct config *config,
 		r = make_header(watched_vault_of(vault), kid, &config->policy, now, header, reterr);
 	if (r == 0)
 		r = format_backing(sys, config, vc, &b, header, reterr);
-	if (r == 0) {
-		volume_event_formatted(watch->audit, vc, header);
-		*ret_header = *header;
-	}
 	return r;
+}
+
+int volume_format(const struct sysio *sys, const struct config *config,
+		  const struct volume_config *vc, const struct vault_watch *watch, uint64_t now,
+		  struct volume_header *ret_header, struct errmsg *reterr)
+{
+	CLEANUP_FREE struct volume_header *header = malloc(sizeof(*header));
+	int r;
+
+	if (!header)
+		return errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
+	r = format(sys, config, vc, watch, now, header, reterr);
+	if (r < 0) {
+		volume_event_policy_refused(watch->audit, POLICY_FORMAT, vc->settings.protector,
+					    reterr);
+		return r;
+	}
+	volume_event_formatted(watch->audit, vc, header);
+	volume_event_policy_noted(watch->audit, &config->policy, POLICY_FORMAT,
+				  volume_header_active_slot(header)->kid);
+	*ret_header = *header;
+	return 0;
 }

@@ -182,6 +182,8 @@ static int rewrap(struct work *w, struct rotation_outcome *outcome)
 	if (r == 0)
 		r = carry_out(w, err);
 	rotation_outcome_of(&w->found.header, &w->result, r, outcome);
+	outcome->policy = w->rewrap->config->policy;
+	memcpy(outcome->to, w->to_kid, sizeof(outcome->to));
 	return r;
 }
 

@@ -7,6 +7,7 @@
 #include "event_details.h"
 #include "tdefs/audit.h"
 #include "tdefs/protector.h"
+#include "tdefs/volume_event.h"
 #include "volume_rotate.h"
 
 static bool are_in_one_vault(const char *a, const char *b)
@@ -24,6 +25,7 @@ static int check_allowed(const char *kid, const struct settings *s, const char *
 
 	if (vault_host_of(kid, host) < 0 || settings_allow_host(s, host))
 		return 0;
+	errmsg_policy(reterr, POLICY_ALLOWED_VAULTS);
 	errmsg_next(reterr, "if that vault is yours, add %s to \"allowed_vaults\"", host);
 	return errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_POLICY,
 			   "volume %s: %s is refused: %s is not among allowed_vaults", volume, kid,
@@ -61,6 +63,7 @@ static int check_backup(const struct rotation_request *request, const char *kid,
 	if (!policy->require_key_backup || request->key_is_backed_up ||
 	    strncmp(kid, "https:", 6) != 0)
 		return 0;
+	errmsg_policy(reterr, POLICY_KEY_BACKUP);
 	errmsg_next(reterr, "back it up (az keyvault key backup, tdefs-vault backup), keep that "
 			    "apart from the data, and give --key-is-backed-up");
 	return errmsg_fail(reterr, -EPERM, EXIT_CODE_POLICY,
@@ -72,16 +75,18 @@ int rotation_target(const struct rotation_request *request, const struct setting
 		    char ret_kid[static KID_MAX + 1], struct errmsg *reterr)
 {
 	const char *kid = request->to[0] ? request->to : settings->protector;
-	int r = check_allowed(kid, settings, volume, reterr);
+	int r;
 
+	(void)snprintf(ret_kid, KID_MAX + 1, "%s", kid);
+	r = check_allowed(kid, settings, volume, reterr);
+	if (r == 0)
+		r = policy_check(policy, request->act, kid, volume, reterr);
 	if (r == 0)
 		r = check_not_secondary(kid, settings, serving, volume, reterr);
 	if (r == 0)
 		r = check_named(kid, settings, volume, reterr);
 	if (r == 0)
 		r = check_backup(request, kid, policy, volume, reterr);
-	if (r == 0)
-		(void)snprintf(ret_kid, KID_MAX + 1, "%s", kid);
 	return r;
 }
 
@@ -134,4 +139,9 @@ void volume_event_rotation(struct audit *audit, const struct rotation_request *r
 	}
 	audit_record(audit, AUDIT_MAJOR, outcome->error < 0 ? "rotation_failed" : "rotated",
 		     details);
+	if (outcome->error < 0)
+		volume_event_policy_refused(audit, request->act, outcome->to, &outcome->message);
+	if (outcome->rotated)
+		volume_event_policy_noted(audit, &outcome->policy, request->act,
+					  outcome->after.kid);
 }

@@ -82,6 +82,8 @@ void volume_event_mounted(struct volume *v)
 	details_put(details, "version", TDEFS_VERSION);
 	details_put_number(details, "pid", (uint64_t)getpid());
 	record(v, "mount", details);
+	volume_event_policy_noted(v->watch.audit, &v->config->policy, POLICY_MOUNT,
+				  volume_key_slot(key)->kid);
 }
 
 void volume_event_mount_failed(struct audit *audit, const struct errmsg *error)

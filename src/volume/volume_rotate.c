@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "tdefs/log.h"
@@ -193,9 +194,11 @@ static void rotate(struct rotor *o, struct target *t, struct rotation_outcome *o
 	r = find_target(v, &o->request, t, err);
 	if (r == 0) {
 		rotation.to = watched_vault_of(t->vault);
-		rotation.policy = &t->config->policy;
+		outcome->policy = t->config->policy;
+		rotation.policy = &outcome->policy;
 		r = rotate_header(&rotation, &key->header, result, err);
 	}
+	memcpy(outcome->to, t->kid, sizeof(outcome->to));
 	if (result->rotated || result->retired) {
 		int taken = take_key(v, result, t, err);
 

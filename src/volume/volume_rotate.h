@@ -14,7 +14,7 @@ void rotor_free(struct rotor *r); /* accepts NULL */
 
 /*
  * The key that is asked for, if these settings allow it as a protector. `serving`: a kid
- * whose vault serves as the secondary now; NULL: none.
+ * whose vault serves as the secondary now; NULL: none. `ret_kid` is set also when it is refused.
  */
 int rotation_target(const struct rotation_request *request, const struct settings *settings,
 		    const struct policy *policy, const char *serving, const char *volume,
@@ -23,7 +23,7 @@ int rotation_target(const struct rotation_request *request, const struct setting
 void rotation_outcome_of(const struct volume_header *before, const struct rotation_result *result,
 			 int error, struct rotation_outcome *outcome);
 
-/* rotated, rotation_failed. */
+/* rotated, rotation_failed; policy_noted, policy_refused. */
 void volume_event_rotation(struct audit *audit, const struct rotation_request *request,
 			   const struct rotation_outcome *outcome);
 

@@ -131,6 +131,12 @@ static void mistakes_are_named_with_line_reason_and_next_step(void **state)
 		{ "[server]\nauthority_host = http://h\n", "t.conf:2: authority_host",
 		  "https://HOST" },
 		{ "[server]\nca_file = ca.pem\n", "t.conf:2: ca_file", "absolute path" },
+		{ "[policy]\ncustomer_managed_key = refuse\n", "t.conf:2: customer_managed_key",
+		  "audit, deny or disabled" },
+		{ "[policy]\nminimum_rsa_bits = 2047\n", "t.conf:2: minimum_rsa_bits",
+		  "2048 to 4096" },
+		{ "[policy]\nminimum_rsa_bits = 4097\n", "t.conf:2: minimum_rsa_bits",
+		  "2048 to 4096" },
 		{ "[policy]\nrequire_purge_protection = maybe\n",
 		  "t.conf:2: require_purge_protection", "yes or no" },
 		{ "[server]\nrequire_purge_protection = no\n",
@@ -234,6 +240,7 @@ static void neighbours_of_a_volume_are_not_in_it(void **state)
 static void vault_settings_are_read_and_inherited(void **state)
 {
 	struct config *c = parse("[policy]\nrequire_purge_protection = no\n"
+				 "customer_managed_key = deny\nminimum_rsa_bits = 3072\n"
 				 "[server]\nprotector = https://V.example:8443/keys/k\n"
 				 "identity = workload\ntenant_id = t\nclient_id = c\n"
 				 "client_secret_file = /s\nclient_certificate_file = /c\n"
@@ -246,6 +253,8 @@ static void vault_settings_are_read_and_inherited(void **state)
 	(void)state;
 	assert_false(c->policy.require_purge_protection);
 	assert_false(c->policy.require_key_backup);
+	assert_int_equal(c->policy.customer_managed_key, POLICY_DENY);
+	assert_int_equal(c->policy.minimum_rsa_bits, 3072);
 	assert_int_equal(a->identity, IDENTITY_WORKLOAD);
 	assert_int_equal(b->identity, IDENTITY_NONE);
 	assert_string_equal(a->tenant_id, "t");
@@ -259,6 +268,8 @@ static void vault_settings_are_read_and_inherited(void **state)
 	config_free(c);
 	c = parse(VOLUME);
 	assert_true(c->policy.require_purge_protection);
+	assert_int_equal(c->policy.customer_managed_key, POLICY_AUDIT);
+	assert_int_equal(c->policy.minimum_rsa_bits, 2048);
 	assert_int_equal(c->volumes[0].settings.identity, IDENTITY_AUTO);
 	assert_null(c->volumes[0].settings.ca_file);
 	config_free(c);
@@ -436,6 +447,8 @@ static void what_differs_is_named(void **state)
 		{ "log = /l\n", "", "", "log" },
 		{ "log = /l\n", "log = /z\ncache = writeback\non_denied = read-only\n", "on_denied",
 		  "cache, log" },
+		{ "", "[policy]\ncustomer_managed_key = deny\nminimum_rsa_bits = 3072\n",
+		  "customer_managed_key, minimum_rsa_bits", "" },
 		{ "", "[policy]\nrequire_key_backup = yes\n", "require_key_backup", "" },
 		{ "", "[vault a.vault.azure.net]\nclient_id = c\n", "", "a [vault HOST] section" },
 	};

@@ -105,7 +105,8 @@ static int setup(void **state)
 	return 0;
 }
 
-static const struct policy strict = { .require_purge_protection = true }, lax;
+static const struct policy strict = { .minimum_rsa_bits = 2048, .require_purge_protection = true },
+			   lax;
 static struct protector_report report;
 
 static const struct requirement *requirement(const char *name)
@@ -136,6 +137,7 @@ static void check(const struct policy *policy)
 static void a_fit_key_meets_the_whole_list(void **state)
 {
 	static const char *const names[] = { "get",
+					     "customer-managed",
 					     "key-size",
 					     "enabled",
 					     "activation-date",
@@ -189,6 +191,11 @@ static void no_soft_delete(void)
 static void purgeable(void)
 {
 	fake.key.purge_protection = false;
+}
+static void a_file(void)
+{
+	fake.key.remote = false;
+	(void)snprintf(fake.key.kid, sizeof(fake.key.kid), "file:/p.pem");
 }
 static void bits_1024(void)
 {
@@ -324,7 +331,55 @@ static void sizes_of_azure_are_met(void **state)
 	}
 }
 
-/* A PEM file has neither dates nor recovery: only size and use are asked for. */
+/* Of the vault's answer and the policy, one thing wrong each: the policy is named. */
+static void a_refusal_names_its_policy(void **state)
+{
+	static const struct {
+		struct policy policy;
+		void (*spoil)(void);
+		const char *name, *requirement;
+	} cases[] = {
+		{ { .minimum_rsa_bits = 3073 }, NULL, "minimum_rsa_bits", "key-size" },
+		{ { .require_purge_protection = true },
+		  purgeable,
+		  "require_purge_protection",
+		  "purge-protection" },
+		{ { .customer_managed_key = POLICY_DENY },
+		  a_file,
+		  "customer_managed_key",
+		  "customer-managed" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct errmsg err = { 0 };
+
+		setup(NULL);
+		if (cases[i].spoil)
+			cases[i].spoil();
+		check(&cases[i].policy);
+		assert_int_equal(requirement(cases[i].requirement)->state, REQUIREMENT_MISSING);
+		assert_true(protector_verdict(&report, KID, &err) < 0);
+		assert_int_equal(err.exit_code, EXIT_CODE_POLICY);
+		assert_string_equal(err.policy, cases[i].name);
+		assert_int_equal(fake.calls, 1);
+	}
+}
+
+static void a_platform_key_is_noted_unless_it_is_denied(void **state)
+{
+	const struct policy audit = { .customer_managed_key = POLICY_AUDIT },
+			    off = { .customer_managed_key = POLICY_DISABLED };
+
+	(void)state;
+	a_file();
+	check(&audit);
+	assert_int_equal(requirement("customer-managed")->state, REQUIREMENT_NOTED);
+	check(&off);
+	assert_int_equal(requirement("customer-managed")->state, REQUIREMENT_MET);
+}
+
+/* A PEM file has neither dates nor recovery: only kind, size and use are asked for. */
 static void local_keys_have_a_shorter_list(void **state)
 {
 	struct errmsg err = { 0 };
@@ -332,7 +387,7 @@ static void local_keys_have_a_shorter_list(void **state)
 	(void)state;
 	fake.key = (struct vault_key){ .kid = KID "/" V1, .bits = 2048 };
 	check(&strict);
-	assert_int_equal(report.count, 5);
+	assert_int_equal(report.count, 6);
 	assert_int_equal(protector_verdict(&report, KID, &err), 0);
 }
 
@@ -406,10 +461,16 @@ static int no_secret_is_left(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_fit_key_meets_the_whole_list),	TEST(each_requirement_may_be_missing),
-		TEST(dates_are_met_to_the_second),	TEST(a_policy_that_is_off_makes_it_a_note),
-		TEST(sizes_of_azure_are_met),		TEST(local_keys_have_a_shorter_list),
-		TEST(absurd_dates_are_no_crash),	TEST(protectors_cover_kids),
+		TEST(a_fit_key_meets_the_whole_list),
+		TEST(each_requirement_may_be_missing),
+		TEST(dates_are_met_to_the_second),
+		TEST(a_policy_that_is_off_makes_it_a_note),
+		TEST(sizes_of_azure_are_met),
+		TEST(a_refusal_names_its_policy),
+		TEST(a_platform_key_is_noted_unless_it_is_denied),
+		TEST(local_keys_have_a_shorter_list),
+		TEST(absurd_dates_are_no_crash),
+		TEST(protectors_cover_kids),
 		TEST(wrapping_is_proved_by_unwrapping),
 	};
 

@@ -279,13 +279,13 @@ static void a_format_and_a_mount_are_told(void **state)
 	assert_int_equal(volume_close(v), 0);
 	/* Of format: what a protector must be able to do is tried, then DEK and canary are wrapped. */
 	assert_events("key_get key_wrap key_unwrap key_wrap key_unwrap key_wrap key_unwrap format "
-		      "key_get key_unwrap state mount unmount");
+		      "policy_noted key_get key_unwrap state mount policy_noted unmount");
 	assert_detail(0, "by", "format");
 	assert_detail(0, "vault", "file");
-	assert_detail(8, "by", "unlock");
-	assert_detail(10, "state", "online");
-	assert_detail(10, "previous", "starting");
-	assert_true(json_is_true(detail(12, "all_written")));
+	assert_detail(9, "by", "unlock");
+	assert_detail(11, "state", "online");
+	assert_detail(11, "previous", "starting");
+	assert_true(json_is_true(detail(14, "all_written")));
 	config_free(config);
 }
 

@@ -68,6 +68,7 @@ static int check_key_backup(struct call *call, const struct volume_config *vc)
 {
 	if (!is_backup_unknown(call, vc) || !call->config->policy.require_key_backup)
 		return 0;
+	errmsg_policy(&call->err, POLICY_KEY_BACKUP);
 	errmsg_next(&call->err, "%s", BACKUP_NEXT);
 	return errmsg_fail(&call->err, -EPERM, EXIT_CODE_POLICY,
 			   "volume %s: the policy requires a backup of %s", vc->name,
@@ -83,6 +84,22 @@ static void remind_of_backup(const struct call *call, const struct volume_config
 			vc->settings.protector);
 }
 
+static int format(struct call *call, const struct volume_config *vc,
+		  struct volume_header *ret_header)
+{
+	const struct vault_watch watch = call_watch(call, "format", vc->name, vc->name);
+	int r = check_key_backup(call, vc);
+
+	if (r < 0) {
+		volume_event_policy_refused(watch.audit, POLICY_FORMAT, vc->settings.protector,
+					    &call->err);
+		return r;
+	}
+	secret_lock_memory(vc->settings.lock_memory);
+	return volume_format(&sysio_kernel, call->config, vc, &watch, (uint64_t)time(NULL),
+			     ret_header, &call->err);
+}
+
 int verb_format(struct call *call)
 {
 	const struct volume_config *vc;
@@ -90,14 +107,7 @@ int verb_format(struct call *call)
 	int r = config_volume(call->config, call->args[0], &vc, &call->err);
 
 	if (r == 0)
-		r = check_key_backup(call, vc);
-	if (r == 0) {
-		const struct vault_watch watch = call_watch(call, "format", vc->name, vc->name);
-
-		secret_lock_memory(vc->settings.lock_memory);
-		r = volume_format(&sysio_kernel, call->config, vc, &watch, (uint64_t)time(NULL),
-				  &header, &call->err);
-	}
+		r = format(call, vc, &header);
 	if (r < 0)
 		return call_failed(call);
 	warn_if_exposed(vc->backing);

@@ -114,7 +114,10 @@ int verb_rewrap(struct call *call)
 
 	if (!call->to)
 		return usage_error(call, "rewrap needs --to KID");
-	if (rotation_request_of(call, &request) < 0 || target_open(call, call->args[0], &t) < 0)
+	if (rotation_request_of(call, &request) < 0)
+		return call_failed(call);
+	request.act = POLICY_REWRAP;
+	if (target_open(call, call->args[0], &t) < 0)
 		return call_failed(call);
 	code = rewrap_target(call, "rewrap", &t, &request);
 	target_close(&t);
