@@ -18,6 +18,7 @@
 #include "process.h"
 #include "tdefs/log.h"
 #include "tdefs/volume_event.h"
+#include "tdefs/volume_freeze.h"
 
 #define STOP_SIGNAL_THREAD SIGUSR1
 
@@ -62,6 +63,8 @@ static void *signal_loop(void *arg)
 			if (!atomic_load(&d->mounted)) /* else on_ready() may have missed it */
 				continue;
 		}
+		IGNORE_RESULT(volume_thaw(d->volume, FREEZE_UNMOUNT, &err),
+			      "mostly it is not frozen");
 		/* Never by force: an engine may be at work. */
 		if (mount_remove(name, d->where, &err) < 0)
 			log_warning("signal %d: %s", signal, err.text);

@@ -180,8 +180,20 @@ static bool is_waiting(const struct config *config, const char *name)
 	return state && (strcmp(state, "waiting") == 0 || strcmp(state, "starting") == 0);
 }
 
+/* What it holds back keeps the mount busy. */
+static void end_freeze(const struct config *config, const char *name, const json_t *status)
+{
+	CLEANUP_JSON json_t *request =
+		json_pack("{s:s, s:s}", "command", "thaw", "kind", "unmount");
+	CLEANUP_JSON json_t *answer = NULL;
+
+	if (request && json_is_true(json_object_get(json_object_get(status, "freeze"), "frozen")))
+		IGNORE_RESULT(control_call(config->runtime_dir, name, request, &answer),
+			      "then it ends by itself");
+}
+
 /* A restart drops the DEK: what serves now, as reads in an outage do, comes back with a grant only. */
-static void warn_of_trouble(const struct config *config, const char *name)
+static void prepare(const struct config *config, const char *name)
 {
 	CLEANUP_JSON json_t *request = json_pack("{s:s}", "command", "status");
 	CLEANUP_JSON json_t *answer = NULL;
@@ -189,6 +201,7 @@ static void warn_of_trouble(const struct config *config, const char *name)
 
 	if (!request || control_call(config->runtime_dir, name, request, &answer) < 0)
 		return;
+	end_freeze(config, name, answer);
 	access = json_object_get(answer, "key_access");
 	if (json_is_true(json_object_get(access, "trouble")) ||
 	    json_array_size(json_object_get(answer, "reasons")) > 0)
@@ -224,7 +237,7 @@ int daemon_unmount(const struct config *config, const struct volume_config *vc,
 
 	if (is_waiting(config, vc->name))
 		return end_waiting(config, vc->name, reterr);
-	warn_of_trouble(config, vc->name);
+	prepare(config, vc->name);
 	if (where && look_at_mount(vc->name, where) == 0)
 		r = find_daemon(config, vc->name, where, &pidfd, reterr);
 	if (r == 0)

@@ -4,8 +4,8 @@
  * one line of JSON; one answer, one line of JSON. Owned root:tdefs, mode 0660;
  * by peer credentials the group may read, everything else is uid 0's.
  *
- * Requests: {"command": C} with C status, metrics, recheck ("path": "a/b"), lock, resume, reload, rotate, extend
- * ("seconds": N) or drill ("kind": "outage", "denial" or "end", "seconds": N).
+ * Requests: {"command": C} with C status, metrics, recheck ("path": "a/b"), lock, resume, reload, rotate, sync, thaw,
+ * extend or freeze ("seconds": N) or drill ("kind": "outage", "denial" or "end", "seconds": N).
  * Answers carry "schema" and either what was asked for, or "error", with it
  * perhaps "next" (what to do) and "exit_code" (the program's that asked). Paths and key
  * identifiers are text as text_escape() makes it, in requests too.

@@ -161,6 +161,12 @@ void store_let_go(struct store *s, uint64_t node);
 /* Make durable what was written to a node, if it is open; an error is latched. */
 void store_secure(struct store *s, uint64_t node);
 
+/*
+ * Everything that was written to any file is durable, and every name. An error: something may not
+ * be, or an error of a file is held that nobody was told of yet; it stays held.
+ */
+int store_sync_all(struct store *s) WARN_UNUSED;
+
 /* What is in the tables now. */
 struct store_usage {
 	uint64_t nodes;	     /* looked up, or kept for their open file */

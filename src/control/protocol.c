@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "status.h"
-#include "tdefs/volume_rotate.h"
 #include "tdefs/volume_event.h"
+#include "tdefs/volume_freeze.h"
+#include "tdefs/volume_rotate.h"
 
 static json_t *error_answer(const char *text)
 {
@@ -17,6 +18,12 @@ static json_t *refusal(const char *text, const char *next, enum exit_code code)
 {
 	return json_pack("{s:i, s:s, s:s, s:i}", "schema", CONTROL_SCHEMA, "error", text, "next",
 			 next, "exit_code", (int)code);
+}
+
+static json_t *told(struct errmsg *err)
+{
+	text_escape_message(err);
+	return refusal(err->text, err->next, err->exit_code);
 }
 
 static json_t *answer_status(const struct control_context *context, const json_t *request)
@@ -108,10 +115,8 @@ static json_t *answer_reload(const struct control_context *context, const json_t
 	struct errmsg err = { 0 };
 
 	(void)request;
-	if (volume_reload(context->volume, &changes, &err) < 0) {
-		text_escape_message(&err);
-		return refusal(err.text, err.next, err.exit_code);
-	}
+	if (volume_reload(context->volume, &changes, &err) < 0)
+		return told(&err);
 	return json_pack("{s:i, s:s}", "schema", CONTROL_SCHEMA, "taken", changes.live);
 }
 
@@ -131,11 +136,45 @@ static json_t *answer_rotate(const struct control_context *context, const json_t
 		memcpy(r.to, to, strlen(to) + 1);
 	if (text_unescape(r.to) < 0)
 		return error_answer("rotate: \"to\" is no text");
-	if (volume_rotate(context->volume, &r, &number, &err) < 0) {
-		text_escape_message(&err);
-		return refusal(err.text, err.next, err.exit_code);
-	}
+	if (volume_rotate(context->volume, &r, &number, &err) < 0)
+		return told(&err);
 	return json_pack("{s:i, s:I}", "schema", CONTROL_SCHEMA, "rotation", (json_int_t)number);
+}
+
+static json_t *sync_volume(const struct control_context *context, uint64_t freeze_ms)
+{
+	struct errmsg err = { 0 };
+	uint64_t number;
+
+	if (volume_sync(context->volume, freeze_ms, &number, &err) < 0)
+		return told(&err);
+	return json_pack("{s:i, s:I}", "schema", CONTROL_SCHEMA, "number", (json_int_t)number);
+}
+
+static json_t *answer_sync(const struct control_context *context, const json_t *request)
+{
+	(void)request;
+	return sync_volume(context, 0);
+}
+
+static json_t *answer_freeze(const struct control_context *context, const json_t *request)
+{
+	const uint64_t for_ms = asked_ms(request);
+
+	if (for_ms == 0 || for_ms > FREEZE_MOST_MS)
+		return error_answer("freeze needs \"seconds\", 1 to 300");
+	return sync_volume(context, for_ms);
+}
+
+static json_t *answer_thaw(const struct control_context *context, const json_t *request)
+{
+	const char *kind = json_string_value(json_object_get(request, "kind"));
+	const bool unmount = kind && strcmp(kind, "unmount") == 0;
+	struct errmsg err = { 0 };
+
+	if (volume_thaw(context->volume, unmount ? FREEZE_UNMOUNT : FREEZE_THAWED, &err) < 0)
+		return told(&err);
+	return done_answer();
 }
 
 static json_t *answer_recheck(const struct control_context *context, const json_t *request)
@@ -164,7 +203,8 @@ static const struct command {
 	{ "recheck", false, answer_recheck }, { "lock", false, answer_lock },
 	{ "resume", false, answer_resume },   { "extend", false, answer_extend },
 	{ "drill", false, answer_drill },     { "reload", false, answer_reload },
-	{ "rotate", false, answer_rotate },
+	{ "rotate", false, answer_rotate },   { "sync", false, answer_sync },
+	{ "freeze", false, answer_freeze },   { "thaw", false, answer_thaw },
 };
 
 /* What anyone may ask, and what changes nothing, is not: it could fill the event log. */

@@ -39,6 +39,7 @@ void status_read(const struct control_context *context, struct status_source *re
 	s->vc = volume_config(v);
 	volume_header(v, &s->header);
 	volume_rotation_view(v, &s->rotation);
+	volume_freeze_view(v, &s->freeze);
 	s->counters = volume_counters(v);
 	/* Released first: it never is more than what was latched. */
 	s->latched = counter_read(s->counters, COUNTER_ERRORS_RELEASED);
@@ -232,6 +233,7 @@ json_t *control_status(const struct control_context *context)
 		{ "protector", protector },
 		{ "protector_drift", protector_drift },
 		{ "rotation", status_rotation },
+		{ "freeze", status_freeze },
 		{ "secondary", status_secondary },
 		{ "version", version },
 		{ "libfuse", libfuse },

@@ -8,6 +8,7 @@
 
 #include "tdefs/audit.h"
 #include "tdefs/control.h"
+#include "tdefs/volume_freeze.h"
 
 /* Read once for an answer, so that its parts agree. */
 struct status_source {
@@ -17,6 +18,7 @@ struct status_source {
 	const struct counters *counters;
 	struct guard_view view;
 	struct rotation_view rotation;
+	struct freeze_view freeze;
 	bool has_secondary;
 	struct secondary_view secondary;
 	struct newest_view newest;
@@ -41,6 +43,7 @@ json_t *control_status(const struct control_context *context) WARN_UNUSED;
 /* Parts of it that have a file of their own. */
 json_t *status_key_access(const struct status_source *s) WARN_UNUSED;
 json_t *status_rotation(const struct status_source *s) WARN_UNUSED;  /* null: there was none */
+json_t *status_freeze(const struct status_source *s) WARN_UNUSED;    /* null: there was none */
 json_t *status_secondary(const struct status_source *s) WARN_UNUSED; /* null: there is none */
 json_t *status_alarms(const struct status_source *s) WARN_UNUSED;
 json_t *status_engines(const struct status_source *s) WARN_UNUSED;

@@ -8,6 +8,7 @@
 
 #include "tdefs/fs.h"
 #include "tdefs/store.h"
+#include "tdefs/volume_freeze.h"
 
 /* Largest request, and so the room each request thread has. */
 #define FS_MAX_WRITE (1u << 20)
@@ -19,6 +20,8 @@ struct fs {
 	struct fuse_session *session;
 	struct gate *gate;
 	struct volume_cache cache;
+	struct freeze *freeze;
+	struct freeze_server freeze_server;
 	bool failed; /* fs_serve() ended by an error of ours */
 };
 
@@ -34,6 +37,11 @@ static inline struct store *store_of(fuse_req_t req)
 
 /* Room of the request thread that calls (session.c). */
 struct file_room fs_room(void);
+
+/* Would this request, as the kernel sent it, change the backing? */
+bool hold_concerns(const void *request, size_t len);
+/* Answer one that nobody can carry out: -ENOMEM. */
+void hold_refuse(int device_fd, const void *request, size_t len);
 
 /* May this request be served now? 0, or what to answer. */
 int fs_gate(fuse_req_t req, enum gate_request request);

@@ -57,6 +57,7 @@ static const struct fuse_lowlevel_ops operations = {
 /* The request threads of one fs: started as they are needed, ended by the unmount. */
 struct pool {
 	struct fuse_session *session;
+	struct fs *fs;
 	unsigned max;
 	_Atomic unsigned idle; /* waiting for a request */
 	_Atomic int error;     /* what ended the session, when it was not an unmount */
@@ -74,6 +75,17 @@ struct file_room fs_room(void)
 }
 
 static int start_thread(struct pool *pool);
+
+/* While the volume is frozen, what would change it is kept for later, and this thread is free. */
+static void process_or_hold(struct fs *fs, const struct fuse_buf *buf, size_t len)
+{
+	if (!hold_concerns(buf->mem, len)) {
+		fuse_session_process_buf(fs->session, buf);
+	} else if (freeze_enter(fs->freeze, buf->mem, len)) {
+		fuse_session_process_buf(fs->session, buf);
+		freeze_leave(fs->freeze);
+	}
+}
 
 enum served { SERVED, SESSION_OVER, NO_MEMORY };
 
@@ -94,7 +106,7 @@ static enum served serve_one(struct pool *pool, struct fuse_buf *buf)
 			atomic_store(&pool->error, r);
 		return SESSION_OVER;
 	}
-	fuse_session_process_buf(pool->session, buf);
+	process_or_hold(pool->fs, buf, (size_t)r);
 	/* A request may have brought plaintext. An idle thread's buffer cannot be wiped by others. */
 	explicit_bzero(buf->mem, (size_t)r);
 	return fuse_session_exited(pool->session) ? SESSION_OVER : SERVED;
@@ -199,7 +211,7 @@ static int start_thread(struct pool *pool)
 
 int fs_serve(struct fs *fs)
 {
-	struct pool pool = { .session = fs->session, .max = fs->settings->threads };
+	struct pool pool = { .session = fs->session, .fs = fs, .max = fs->settings->threads };
 	int r;
 
 	pthread_mutex_init(&pool.lock, NULL);
@@ -263,6 +275,22 @@ static void drop_pages(void *arg, uint64_t node)
 			    volume_config(fs->options.volume)->name, errno_text(r));
 }
 
+/* On the freeze's thread, one at a time: it has no room of its own. */
+static void serve_held(void *arg, void *request, size_t len)
+{
+	const struct fs *fs = arg;
+	const struct fuse_buf buf = { .mem = request, .size = len };
+
+	thread_room = (struct file_room){ malloc(ROOM_LEN), ROOM_LEN };
+	if (thread_room.bytes) {
+		fuse_session_process_buf(fs->session, &buf);
+		explicit_bzero(thread_room.bytes, thread_room.len);
+		free(thread_room.bytes);
+	} else
+		hold_refuse(fs_device(fs), request, len);
+	thread_room = (struct file_room){ 0 };
+}
+
 int fs_mount(const struct fs_options *options, struct fs **ret_fs, struct errmsg *reterr)
 {
 	const struct volume_config *vc = volume_config(options->volume);
@@ -274,7 +302,9 @@ int fs_mount(const struct fs_options *options, struct fs **ret_fs, struct errmsg
 	fs->store = volume_store(options->volume);
 	fs->settings = &vc->settings;
 	fs->gate = volume_gate(options->volume);
+	fs->freeze = volume_freeze(options->volume);
 	fs->cache = (struct volume_cache){ drop_pages, fs };
+	fs->freeze_server = (struct freeze_server){ serve_held, fs };
 	fuse_set_log_func(log_library);
 	fs->session = new_session(fs, vc);
 	if (!fs->session || fuse_session_mount(fs->session, vc->mount) != 0) {
@@ -284,6 +314,7 @@ int fs_mount(const struct fs_options *options, struct fs **ret_fs, struct errmsg
 		return mount_failed(vc, reterr);
 	}
 	volume_set_cache(options->volume, &fs->cache);
+	volume_set_freeze_server(options->volume, &fs->freeze_server);
 	*ret_fs = fs;
 	return 0;
 }

@@ -46,6 +46,24 @@ void store_secure(struct store *s, uint64_t node)
 	node_file_put(s, n, false);
 }
 
+int store_sync_all(struct store *s)
+{
+	CLEANUP_FREE uint64_t *nodes = NULL;
+	ssize_t n = store_hold_files(s, false, &nodes);
+	int first = 0, r;
+
+	if (n < 0)
+		return (int)n;
+	for (ssize_t i = 0; i < n; i++) {
+		store_secure(s, nodes[i]);
+		if (store_is_latched(s, nodes[i]))
+			first = -EIO;
+		store_let_go(s, nodes[i]);
+	}
+	r = store_sys(s)->syncfs(s->options.root_fd); /* names, too */
+	return first < 0 ? first : r;
+}
+
 bool store_is_latched(struct store *s, uint64_t node)
 {
 	struct node *n = node_of(s, node);

@@ -9,6 +9,7 @@
 #include "tdefs/log.h"
 #include "tdefs/protector.h"
 #include "volume_event.h"
+#include "volume_freeze.h"
 #include "volume_internal.h"
 #include "volume_newest.h"
 #include "volume_rotate.h"
@@ -26,6 +27,7 @@ static void volume_free(struct volume *v)
 	secondary_close(v->secondary);
 	newest_close(v->newest);
 	rotor_free(v->rotor);
+	freezer_free(v->freezer);
 	key_box_free(v->key);
 	backing_close(&v->backing);
 	if (v->lock_fd >= 0)
@@ -198,7 +200,8 @@ int volume_open(const struct config *config, const struct volume_config *vc,
 	v->keys = file_keys_new();
 	v->key = key_box_new();
 	v->rotor = rotor_new(v);
-	r = v->keys && v->key && v->rotor
+	v->freezer = freezer_new(v);
+	r = v->keys && v->key && v->rotor && v->freezer
 		    ? 0
 		    : errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
 	if (r == 0)
@@ -298,6 +301,7 @@ bool volume_stop(struct volume *v)
 
 	if (v->left_behind) /* it was waited for once */
 		return false;
+	freezer_stop(v->freezer); /* while what was held can be carried out */
 	rotated = rotor_stop(v->rotor);
 	secondary_end(v->secondary);
 	newest_end(v->newest);

@@ -278,6 +278,32 @@ void volume_event_header_repaired(const struct volume *v, int error)
 	record(v, error < 0 ? "header_repair_failed" : "header_repaired", details);
 }
 
+void volume_event_frozen(const struct volume *v, uint64_t freeze_ms)
+{
+	json_t *details = json_object();
+
+	details_put_number(details, "seconds", freeze_ms / 1000);
+	record(v, "frozen", details);
+}
+
+void volume_event_thawed(const struct volume *v, enum freeze_end by, uint64_t held)
+{
+	json_t *details = json_object();
+
+	details_put(details, "by", freeze_end_name(by));
+	details_put_number(details, "held", held);
+	record(v, "thawed", details);
+}
+
+void volume_event_sync_failed(const struct volume *v, bool freeze, int error)
+{
+	json_t *details = json_object();
+
+	details_put(details, "kind", freeze ? "freeze" : "sync");
+	details_put(details, "error", errno_text(error));
+	record(v, "sync_failed", details);
+}
+
 void volume_event_file(const struct volume *v, const char *name, uint64_t ino)
 {
 	json_t *details = json_object();

@@ -3,6 +3,7 @@
 #ifndef TDEFS_VOLUME_EVENT_INTERNAL_H
 #define TDEFS_VOLUME_EVENT_INTERNAL_H
 
+#include "tdefs/freeze.h"
 #include "tdefs/volume_event.h"
 
 /* state, denial_pending, probe_failed, probe_granted, secondary_serves, primary_serves: what a step of the guard changed. */
@@ -21,6 +22,10 @@ void volume_event_state_damaged(const struct volume *v);
 void volume_event_pin_updated(const struct volume *v, const struct pin *now);
 /* header_repaired, header_repair_failed. */
 void volume_event_header_repaired(const struct volume *v, int error);
+/* frozen, thawed, sync_failed: a snapshot's moment, its end, or why there is none. */
+void volume_event_frozen(const struct volume *v, uint64_t freeze_ms);
+void volume_event_thawed(const struct volume *v, enum freeze_end by, uint64_t held);
+void volume_event_sync_failed(const struct volume *v, bool freeze, int error);
 /* Named by `name`; users of the volume can cause these. */
 void volume_event_file(const struct volume *v, const char *name, uint64_t ino);
 /* unmount, if there was a mount. `error`: what could not be made durable. */

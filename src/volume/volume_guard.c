@@ -6,6 +6,7 @@
 #include "tdefs/log.h"
 #include "volume_event.h"
 #include "volume_evidence.h"
+#include "volume_freeze.h"
 #include "volume_internal.h"
 #include "volume_newest.h"
 #include "volume_secondary.h"
@@ -37,7 +38,7 @@ static struct guard_probe unlock(void *arg, struct vault_report *ret_report)
 	return timed(arg, ret_report, volume_unlock_vaults);
 }
 
-static void drop(const struct volume *v, uint64_t node)
+void volume_drop_pages(const struct volume *v, uint64_t node)
 {
 	const struct volume_cache *cache = atomic_load(&v->cache);
 
@@ -49,13 +50,13 @@ static void drain_node(void *arg, uint64_t node)
 {
 	struct volume *v = arg;
 
-	drop(v, node); /* the kernel writes its dirty pages first */
+	volume_drop_pages(v, node); /* the kernel writes its dirty pages first */
 	store_secure(v->store, node);
 }
 
 static void drop_node(void *arg, uint64_t node)
 {
-	drop(arg, node);
+	volume_drop_pages(arg, node);
 }
 
 /* What was refused is on no disk: whoever reads must not find it any more. */
@@ -64,7 +65,7 @@ static void drop_refused(void *arg, uint64_t node)
 	struct volume *v = arg;
 
 	if (store_is_latched(v->store, node))
-		drop(v, node);
+		volume_drop_pages(v, node);
 }
 
 static void let_go(void *arg, uint64_t node)
@@ -140,6 +141,7 @@ static void gate(void *arg, const struct guard *guard)
 	struct volume *v = arg;
 
 	gate_move(&v->gate, guard);
+	freezer_told(v->freezer); /* before anything is written of it, and any page pushed */
 }
 
 static void wipe(void *arg)

@@ -27,6 +27,7 @@ struct volume {
 	struct vault_watch watch;
 	struct key_box *key; /* what a rotation exchanges */
 	struct rotor *rotor;
+	struct freezer *freezer;
 	_Atomic bool protector_drift; /* the settings name another key than the header */
 	struct secondary *secondary;  /* NULL: there is none */
 	struct newest *newest;	      /* NULL: its protector has no versions */
@@ -82,6 +83,9 @@ void volume_note_protector(struct volume *v, const struct settings *settings);
 
 /* Is the key still granted? By the canary of the active slot, and its key's own version. */
 enum vault_verdict volume_probe(struct volume *v, struct vault_report *ret_report);
+
+/* What the kernel has cached of a node; it writes dirty pages first. May block, with the disk. */
+void volume_drop_pages(const struct volume *v, uint64_t node);
 
 /* What the guard's threads do to the volume; `arg` is the struct volume. */
 extern const struct guard_ops volume_guard_ops;

@@ -12,6 +12,7 @@
 #include "tdefs/protector.h"
 #include "tdefs/threads.h"
 #include "tdefs/volume_event.h"
+#include "volume_freeze.h"
 #include "volume_newest.h"
 #include "volume_secondary.h"
 
@@ -81,6 +82,11 @@ static int check_online(const struct rotor *o, struct errmsg *reterr)
 
 	if (!o->ended && v->runner)
 		guard_runner_view(v->runner, &view);
+	if (!o->ended && freezer_is_frozen(v->freezer)) {
+		errmsg_next(reterr, "tdefsctl thaw %s, or wait", v->vc->name);
+		return errmsg_fail(reterr, -EAGAIN, EXIT_CODE_TRY_AGAIN,
+				   "volume %s: no rotation while it is frozen", v->vc->name);
+	}
 	online = view.guard.state == GUARD_ONLINE && view.guard.reasons == 0;
 	if (online && view.guard.denials == 0)
 		return 0;

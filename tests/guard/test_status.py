@@ -46,7 +46,7 @@ def test_the_page_names_every_member_and_no_other(make_guarded):
     denied = members(v.status())
     # What is empty, or not configured here, has no members of its own.
     absent = {m for m in documented()
-              if m.startswith(("protector.newest.", "secondary.", "hook.", "webhook.", "rotation."))}
+              if m.startswith(("protector.newest.", "secondary.", "hook.", "webhook.", "rotation.", "freeze."))}
     assert online | denied == documented() - absent | {"alarms", "engines", "reasons"}
     row = re.search(r"^\| `alarms\[\]\.name` \| (.*) \|$", PAGE.read_text(encoding="utf-8"), re.M)
     told = Metrics(v.control("metrics")["metrics"]).of("tdefs_alarm")

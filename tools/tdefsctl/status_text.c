@@ -118,6 +118,15 @@ static void print_secondary(FILE *out, const json_t *s)
 			text_of(s, "reason"));
 }
 
+static void print_freeze(FILE *out, const json_t *f)
+{
+	char text[32];
+
+	if (json_is_true(json_object_get(f, "frozen")))
+		fprintf(out, "  FROZEN     until %s, or tdefsctl thaw; %lld requests wait\n",
+			when(f, "until", text), number_of(f, "held"));
+}
+
 static void print_advice(FILE *out, const json_t *v)
 {
 	const char *next =
@@ -181,6 +190,7 @@ void status_print(FILE *out, const json_t *v)
 	fputc('\n', out);
 	if (!json_object_get(v, "protector"))
 		return;
+	print_freeze(out, json_object_get(v, "freeze"));
 	print_advice(out, v);
 	print_key_access(out, json_object_get(v, "key_access"));
 	print_secondary(out, json_object_get(v, "secondary"));

@@ -67,6 +67,9 @@ int verb_protectors(struct call *call);
 int verb_safe_to_disable(struct call *call);
 int verb_import(struct call *call);
 int verb_export(struct call *call);
+int verb_sync(struct call *call);
+int verb_freeze(struct call *call);
+int verb_thaw(struct call *call);
 
 /*
  * Who is told of the use of keys by this call: the volume's event log, if root

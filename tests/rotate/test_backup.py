@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Copies of a volume: how they are taken, restored, proved, and mounted beside the original."""
+
+import json
+import os
+import threading
+
+import pytest
+from conftest import CACHE_MODES, wait_for
+from guard_kit import error_of
+
+DATA = b"held until the thaw\n"
+
+
+def tree(path):
+    """Every byte and every change of the backing, but for when it was read."""
+    found = {}
+    for at, _, names in os.walk(path):
+        for name in [".", *names]:
+            p = os.path.join(at, name)
+            st = os.lstat(p)
+            found[p] = (st.st_ino, st.st_mode, st.st_size, st.st_mtime_ns, st.st_ctime_ns)
+    return found
+
+
+def in_thread(function, *args):
+    """Run it beside the test: the list that will have the error's name or None, and the thread."""
+    answer = []
+    thread = threading.Thread(target=lambda: answer.append(error_of(function, *args)), daemon=True)
+    thread.start()
+    return answer, thread
+
+
+def held(v):
+    return v.control("status")["freeze"]["held"]
+
+
+def freeze(v, time="60s"):
+    result = json.loads(v.ctl("--json", "freeze", v.name, "--for", time).stdout)
+    assert result["frozen"]
+    return result
+
+
+def events(v, name):
+    return [e for e in v.events() if e["event"] == name]
+
+
+def changes(mount):
+    """One of each kind of change, each in a directory of its own: the kernel lets one at a time into each."""
+    d = [mount / str(n) for n in range(10)]
+    return [lambda: (d[0] / "old").write_bytes(DATA), lambda: (d[1] / "new").write_bytes(DATA),
+            lambda: (d[2] / "directory").mkdir(), lambda: (d[3] / "old").unlink(),
+            lambda: os.rename(d[4] / "old", d[4] / "to"), lambda: os.link(d[5] / "old", d[5] / "twin"),
+            lambda: os.symlink("x", d[6] / "link"), lambda: os.truncate(d[7] / "old", 3),
+            lambda: os.chmod(d[8] / "old", 0o600), lambda: os.mkfifo(d[9] / "pipe")]
+
+
+@pytest.mark.parametrize("cache", CACHE_MODES)
+def test_a_freeze_holds_every_change_and_nothing_else(make_volume_in, cache):
+    v = make_volume_in(cache=cache, threads=4)
+    m = v.mount_point
+    for n in range(10):
+        (m / str(n)).mkdir()
+        (m / str(n) / "old").write_bytes(b"before")
+    writer = os.open(m / "1/old", os.O_RDWR)
+    freeze(v)
+    before = tree(v.backing)
+    waiting = [in_thread(change) for change in changes(m)]
+    # More of them than there are request threads; what only reads, and the control socket, go on.
+    wait_for(lambda: held(v) == len(waiting), lambda: f"changes to be held: {held(v)} {[len(a) for a, _ in waiting]}", 15)
+    assert v.status()["state"] == "online" and "FROZEN" in v.ctl("status", v.name).stdout
+    assert os.pread(writer, 6, 0) == b"before"
+    os.fsync(writer)
+    assert v.control("rotate", to="")["exit_code"] == 8
+    assert v.ctl("freeze", v.name, "--for", "5s", check=False).returncode == 8
+    assert tree(v.backing) == before
+    v.ctl("thaw", v.name)
+    for answer, thread in waiting:
+        thread.join(60)
+        assert answer == [None]
+    os.close(writer)
+    assert (m / "0/old").read_bytes() == (m / "1/new").read_bytes() == DATA
+    assert (m / "2/directory").is_dir() and os.listdir(m / "3") == [] and os.listdir(m / "4") == ["to"]
+    assert sorted(os.listdir(m / "5")) == ["old", "twin"] and os.readlink(m / "6/link") == "x"
+    assert (m / "7/old").read_bytes() == b"bef" and (m / "8/old").stat().st_mode & 0o777 == 0o600
+    assert (m / "9/pipe").is_fifo()
+    assert v.status()["freeze"]["ended_by"] == "thaw"
+    wait_for(lambda: events(v, "thawed"), "the event")
+    assert events(v, "thawed")[0]["by"] == "thaw" and events(v, "frozen")
+    v.remount()
+    assert (m / "1/new").read_bytes() == DATA
+
+
+def test_a_freeze_ends_by_itself_and_thaw_says_so(make_volume_in):
+    v = make_volume_in()
+    freeze(v, "1s")
+    (v.mount_point / "f").write_bytes(DATA)  # waits for the end
+    late = v.ctl("thaw", v.name, check=False)
+    assert late.returncode == 1 and "take it again" in late.stderr and "time" in late.stderr
+    freeze(v)
+    answer, thread = in_thread((v.mount_point / "g").write_bytes, DATA)
+    wait_for(lambda: held(v) > 0, "a write to be held")
+    v.vault.command("key", "disable", "tde")
+    v.reach("inaccessible", "denied")
+    thread.join(60)
+    assert answer == ["EKEYREVOKED"] and v.status()["freeze"]["ended_by"] == "state"
+    v.vault.command("key", "enable", "tde")
+    v.reach("online")
+    freeze(v)
+    v.unmount()
+    assert events(v, "thawed")[-1]["by"] == "unmount"
+
+
+def test_sync_and_its_refusals(make_volume_in):
+    v = make_volume_in(cache="writeback")
+    fd = os.open(v.mount_point / "f", os.O_RDWR | os.O_CREAT)
+    try:
+        os.write(fd, DATA * 1000)  # dirty in the kernel; a copy of now would lack it
+        v.ctl("sync", v.name)
+        assert (v.backing / "f").stat().st_size >= 4096 + len(DATA) * 1000
+    finally:
+        os.close(fd)
+    assert v.ctl("freeze", v.name, check=False).returncode == 2
+    assert v.ctl("freeze", v.name, "--for", "6m", check=False).returncode == 2
+    assert v.ctl("thaw", v.name, check=False).returncode == 1
+    v.ctl("lock", v.name)
+    assert v.ctl("sync", v.name, check=False).returncode == 8
+    v.unmount()
+    assert v.ctl("sync", v.name, check=False).returncode == 5
