@@ -180,7 +180,7 @@ static int take_value(struct parse *p, const struct config_key *key, struct key_
 {
 	char what[320], next[320];
 
-	if (key_set_has(set, key)) {
+	if (key_set_has(set, key) && !key->kind->adds) {
 		(void)snprintf(what, sizeof(what), "%s is set twice in this section", key->name);
 		return fail(p, what, "keep one of them");
 	}

@@ -24,6 +24,7 @@ struct value_kind {
 	int (*read)(const char *text, const struct config_key *key,
 		    void *field); /* -EINVAL: not what is expected */
 	size_t size;		  /* of the field; 0: a string, which is owned */
+	bool adds;		  /* a list: set again in a section, it goes on */
 };
 
 struct config_key {

@@ -264,13 +264,15 @@ static int read_size(const char *text, const struct config_key *key, void *field
 	return 0;
 }
 
-const struct value_kind value_path = { read_path, 0 }, value_command = { read_command, 0 },
-			value_protector = { read_protector, 0 }, value_kid = { read_kid, 0 },
-			value_id = { read_id, 0 }, value_https = { read_https, 0 },
-			value_log = { read_log, 0 }, value_listen = { read_listen, 0 },
-			value_bool = { read_bool, sizeof(bool) },
-			value_count = { read_count, sizeof(unsigned) },
-			value_duration = { read_duration, sizeof(uint64_t) },
-			value_period = { read_period, sizeof(uint64_t) },
-			value_size = { read_size, sizeof(uint64_t) },
-			value_choice = { read_choice, sizeof(unsigned) };
+const struct value_kind value_path = { .read = read_path },
+			value_command = { .read = read_command },
+			value_protector = { .read = read_protector },
+			value_kid = { .read = read_kid }, value_id = { .read = read_id },
+			value_https = { .read = read_https }, value_log = { .read = read_log },
+			value_listen = { .read = read_listen },
+			value_bool = { .read = read_bool, .size = sizeof(bool) },
+			value_count = { .read = read_count, .size = sizeof(unsigned) },
+			value_duration = { .read = read_duration, .size = sizeof(uint64_t) },
+			value_period = { .read = read_period, .size = sizeof(uint64_t) },
+			value_size = { .read = read_size, .size = sizeof(uint64_t) },
+			value_choice = { .read = read_choice, .size = sizeof(unsigned) };

@@ -71,7 +71,20 @@ bool settings_next_linked(const char **at, char ret_kid[static KID_MAX + 1])
 	return next_word(at, ret_kid, KID_MAX + 1);
 }
 
-/* Kids as they are written. */
+static int add_words(char **field, const char *text)
+{
+	CLEANUP_FREE char *all = NULL;
+
+	if (!*field)
+		return value_replace_string(field, text);
+	if (asprintf(&all, "%s %s", *field, text) < 0) {
+		all = NULL;
+		return -ENOMEM;
+	}
+	return value_replace_string(field, all);
+}
+
+/* Kids as they are written; a line has room for one or two, so that there may be several lines. */
 static int read_kids(const char *text, const struct config_key *key, void *field)
 {
 	char word[KID_MAX + 2];
@@ -86,12 +99,12 @@ static int read_kids(const char *text, const struct config_key *key, void *field
 		if (r < 0)
 			return r;
 	}
-	return any ? value_replace_string(field, text) : -EINVAL;
+	return any ? add_words(field, text) : -EINVAL;
 }
 
-const struct value_kind value_kids = { read_kids, 0 };
+const struct value_kind value_kids = { .read = read_kids, .adds = true };
 
-const struct value_kind value_hosts = { read_hosts, 0 };
+const struct value_kind value_hosts = { .read = read_hosts };
 
 static bool lists(const char *hosts, const char *host)
 {

@@ -228,6 +228,18 @@ static void mistakes_are_named_with_line_reason_and_next_step(void **state)
 	}
 }
 
+/* A line has room for one kid or two. */
+static void linked_keys_may_stand_in_several_lines(void **state)
+{
+	struct config *c = parse("[server]\nlinked = file:/1\n" AT_KEY "linked = " OTHER ", " KEY
+				 "\nlinked = file:/2 ; old\n");
+
+	(void)state;
+	assert_string_equal(c->server.linked, "file:/1");
+	assert_string_equal(c->volumes[0].settings.linked, OTHER ", " KEY " file:/2");
+	config_free(c);
+}
+
 static void neighbours_of_a_volume_are_not_in_it(void **state)
 {
 	struct config *c =
@@ -479,6 +491,7 @@ int main(void)
 		cmocka_unit_test(volumes_inherit_and_override),
 		cmocka_unit_test(server_may_come_last),
 		cmocka_unit_test(mistakes_are_named_with_line_reason_and_next_step),
+		cmocka_unit_test(linked_keys_may_stand_in_several_lines),
 		cmocka_unit_test(neighbours_of_a_volume_are_not_in_it),
 		cmocka_unit_test(vault_settings_are_read_and_inherited),
 		cmocka_unit_test(a_vault_has_an_identity_of_its_own),
