@@ -56,6 +56,12 @@ static inline bool header_needs_repair(const struct header_found *f)
 int header_write(const struct sysio *sys, int header_dirfd,
 		 const struct volume_header *header) WARN_UNUSED;
 
+/*
+ * To the message of whoever has no key that opens this header: the keys that would, each
+ * by thumbprint, by the time that it was in use, and by kid.
+ */
+void header_add_keys(const struct volume_header *header, struct errmsg *e);
+
 /* Put the HMAC of `dek` into the header. */
 int header_seal(struct volume_header *header, const struct secret *dek) WARN_UNUSED;
 

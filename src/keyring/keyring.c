@@ -147,7 +147,9 @@ int slot_check(const char *kid, const struct key_slot *slot, const char *volume,
 				   slot->wrap_algorithm);
 	}
 	if (!protector_covers(kid, slot->kid)) {
-		errmsg_next(err, "set \"protector = %s\" for this volume, or \"linked\" to it",
+		errmsg_next(err,
+			    "restore that key, if it is gone; then tdefsctl link it for this "
+			    "volume, or set \"protector = %s\"",
 			    slot->kid);
 		return errmsg_fail(err, -EKEYREJECTED, EXIT_CODE_FAILED,
 				   "volume %s: its DEK is wrapped by %s, but the protector is %s",
@@ -232,9 +234,14 @@ int keyring_unlock(struct vault *vault, const char *kid, const struct volume_hea
 
 	*ret_report = (struct vault_report){ 0 };
 	r = slot_check(kid, slot, volume, ret_report);
-	return r < 0 ? r
-		     : keyring_unlock_by(vault, slot->kid, header, volume, timeout_ms, ret_dek,
-					 ret_report);
+	if (r == 0)
+		r = keyring_unlock_by(vault, slot->kid, header, volume, timeout_ms, ret_dek,
+				      ret_report);
+	else if (r == -EKEYREJECTED)
+		header_add_keys(header, &ret_report->error);
+	if (r < 0 && ret_report->verdict == VAULT_DENIED)
+		header_add_keys(header, &ret_report->error);
+	return r;
 }
 
 static bool is_canary(const struct key_slot *slot, const struct secret *canary)

@@ -87,21 +87,34 @@ static const struct key_slot *find_previous(struct work *w)
 	return NULL;
 }
 
+static int no_source(const struct work *w, struct errmsg *reterr)
+{
+	const struct volume_header *h = &w->found.header;
+	int r;
+
+	errmsg_next(reterr, "restore such a key, if it is gone; then tdefsctl link it%s",
+		    w->request->from_previous
+			    ? ""
+			    : ". If only a previous slot's key is left: --from-previous");
+	if (!w->slot)
+		r = errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_CONFIG,
+				"%s: it has no previous slot whose key is configured or linked",
+				w->label);
+	else
+		r = errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_CONFIG,
+				"%s: its DEK is wrapped by %s, which is neither configured nor "
+				"linked",
+				w->label, w->slot->kid);
+	header_add_keys(h, reterr);
+	return r;
+}
+
 static int choose_source(struct work *w, struct errmsg *reterr)
 {
 	w->slot = w->request->from_previous ? find_previous(w)
 					    : volume_header_active_slot(&w->found.header);
 	w->from_settings = w->slot ? settings_opening(w, w->slot->kid) : NULL;
-	if (w->from_settings)
-		return 0;
-	errmsg_next(reterr, "name it in \"linked\": tdefsctl header dump shows the slots");
-	if (!w->slot)
-		return errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_CONFIG,
-				   "%s: it has no previous slot whose key is configured or linked",
-				   w->label);
-	return errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_CONFIG,
-			   "%s: its DEK is wrapped by %s, which is neither configured nor linked",
-			   w->label, w->slot->kid);
+	return w->from_settings ? 0 : no_source(w, reterr);
 }
 
 /* Of a copy: whoever's protector it is. */

@@ -29,10 +29,16 @@ int volume_dek(const struct config *config, const struct vault_watch *watch,
 	int r;
 
 	if (!settings) {
-		errmsg_next(reterr, "name it as \"protector\" in %s", config->path);
-		return errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_CONFIG,
-				   "%s: its DEK is wrapped by %s, which is not configured",
-				   watch->volume, kid);
+		errmsg_next(reterr,
+			    "restore that key, if it is gone; then tdefsctl link it, or set "
+			    "\"protector = %s\" in %s",
+			    kid, config->path);
+		r = errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_CONFIG,
+				"%s: its DEK is wrapped by %s, which is neither configured nor "
+				"linked",
+				watch->volume, kid);
+		header_add_keys(header, reterr);
+		return r;
 	}
 	r = watched_vault_open(watch, kid, settings, &clock_kernel, &vault, reterr);
 	if (r < 0)
