@@ -70,6 +70,8 @@ int verb_export(struct call *call);
 int verb_sync(struct call *call);
 int verb_freeze(struct call *call);
 int verb_thaw(struct call *call);
+int verb_link(struct call *call);
+int verb_unlink(struct call *call);
 
 /*
  * Who is told of the use of keys by this call: the volume's event log, if root
