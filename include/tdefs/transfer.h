@@ -12,10 +12,11 @@
  * are read again, from the disk, and compared. Only after that the root gets the
  * source's attributes and TRANSFER_DIR goes.
  *
- * The source is never changed, its access times included. Nobody else may
- * change it meanwhile: what is seen to change is an error. Its directories may
- * belong to anybody: nothing follows a symbolic link, and a name that is
- * exchanged for another between two looks is refused.
+ * The source is never changed, its access times included (but of symbolic links,
+ * which cannot be read without). Nobody else may change it meanwhile: what is
+ * seen to change is an error. Its directories may belong to anybody: nothing
+ * follows a symbolic link, and a name that is exchanged for another between two
+ * looks is refused.
  */
 #ifndef TDEFS_TRANSFER_H
 #define TDEFS_TRANSFER_H
