@@ -254,6 +254,23 @@ def test_a_source_in_use(make_volume, directory, source):
         assert "mongod.lock: a process has it open for writing" in answer["error"]
 
 
+def test_the_policy_is_asked(make_volume, directory, source):
+    v = make_volume()
+    v.mount()
+    source.mkdir()
+    (source / "f").write_bytes(b"data")
+    settings = v.config.read_text()
+    v.config.write_text(settings + "[policy]\ncustomer_managed_key = deny\n")
+    refused(v, 7, "customer_managed_key", args=(source, v.name))
+    # What leaves the volume comes under nobody's protection, and is not asked about.
+    move(v, "export", v.name, directory / "copy", "--yes")
+    v.config.write_text(settings)
+    move(v, "import", source, v.name)
+    names = [(e["event"], e.get("policy")) for e in events(v)]
+    assert ("policy_refused", "customer_managed_key") in names and ("import_failed", None) not in names
+    assert ("policy_noted", "customer_managed_key") in names
+
+
 def test_too_little_space(make_volume, make_disk, source):
     disk = make_disk(size_mb=64)
     disk.mount()

@@ -148,6 +148,11 @@ static int transfer(struct move *m)
 		       m->import ? s->plain_path : s->uuid);
 	observer.arg = &display;
 	m->audit = call_watch(m->call, NULL, s->volume->name, s->volume->name).audit;
+	r = m->import ? volume_policy_check(m->audit, &m->call->config->policy, POLICY_IMPORT,
+					    s->kid, s->volume->name, &m->call->err)
+		      : 0;
+	if (r < 0)
+		return r;
 	tell_begin(m);
 	r = transfer_run(&o, &m->result, &m->call->err);
 	transfer_display_end(&display);

@@ -10,6 +10,7 @@ struct transfer_sides {
 	const struct volume_config *volume;
 	char plain_path[PATH_MAX]; /* as the kernel names it */
 	char uuid[64];		   /* the volume's */
+	char kid[KID_MAX + 1];	   /* its protector */
 	int plain_fd, mount_fd, backing_fd;
 };
 #define TRANSFER_SIDES_NONE                                                                        \

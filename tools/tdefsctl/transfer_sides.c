@@ -34,6 +34,8 @@ static int check_state(struct call *call, const char *name, bool to_volume,
 		return r;
 	state = text_at(status, "state");
 	(void)snprintf(s->uuid, sizeof(s->uuid), "%s", text_at(status, "uuid"));
+	(void)snprintf(s->kid, sizeof(s->kid), "%s",
+		       text_at(json_object_get(status, "protector"), "kid"));
 	if (strcmp(state, "online") == 0 || (!to_volume && strcmp(state, "read-only") == 0))
 		return 0;
 	errmsg_next(&call->err, "see tdefsctl status %s; do this when it is online", name);
