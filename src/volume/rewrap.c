@@ -144,6 +144,15 @@ static int choose_target(struct work *w, struct errmsg *reterr)
 			       w->to_kid, reterr);
 }
 
+/* One token and one connection do for two keys of one vault. */
+static bool is_one_vault(const struct work *w)
+{
+	char from[KID_VAULT_MAX], to[KID_VAULT_MAX];
+
+	return w->from_settings == w->to_settings && vault_host_of(w->slot->kid, from) == 0 &&
+	       vault_host_of(w->to_kid, to) == 0 && strcmp(from, to) == 0;
+}
+
 static int carry_out(struct work *w, struct errmsg *reterr)
 {
 	const struct rewrap *o = w->rewrap;
@@ -163,13 +172,13 @@ static int carry_out(struct work *w, struct errmsg *reterr)
 	int r = watched_vault_open(o->watch, w->slot->kid, w->from_settings, &clock_kernel, &from,
 				   reterr);
 
-	if (r == 0)
+	if (r == 0 && !is_one_vault(w))
 		r = watched_vault_open(o->watch, w->to_kid, w->to_settings, &clock_kernel, &to,
 				       reterr);
 	if (r < 0)
 		return r;
 	rotation.from = watched_vault_of(from);
-	rotation.to = watched_vault_of(to);
+	rotation.to = watched_vault_of(to ? to : from);
 	return rotate_header(&rotation, &w->found.header, &w->result, reterr);
 }
 

@@ -77,13 +77,26 @@ static const struct volume_config *volume_of(const struct call *call, const stru
 	return t->volume;
 }
 
+static int no_memory(struct call *call)
+{
+	return errmsg_fail(&call->err, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
+}
+
+/* Whose event log tells of it: of a copy, that of a volume which has its key, or the new one. */
+static const char *log_of(const struct call *call, const struct volume_config *vc,
+			  const struct target *t)
+{
+	const char *kid = volume_header_active_slot(&t->header.header)->kid;
+	const char *name = vc ? vc->name : call_volume_of(call, kid);
+
+	return name || !call->to ? name : call_volume_of(call, call->to);
+}
+
 int rewrap_target(struct call *call, const char *verb, const struct target *t,
-		  const struct rotation_request *request)
+		  const struct rotation_request *request, json_t **ret_rotation)
 {
 	const struct volume_config *vc = volume_of(call, t);
-	const char *kid = volume_header_active_slot(&t->header.header)->kid;
-	const struct vault_watch watch =
-		call_watch(call, verb, t->label, vc ? vc->name : call_volume_of(call, kid));
+	const struct vault_watch watch = call_watch(call, verb, t->label, log_of(call, vc, t));
 	const struct rewrap rewrap = { .sys = &sysio_kernel,
 				       .config = call->config,
 				       .volume = vc,
@@ -91,26 +104,28 @@ int rewrap_target(struct call *call, const char *verb, const struct target *t,
 				       .watch = &watch,
 				       .now = (uint64_t)time(NULL) };
 	CLEANUP_FREE struct rotation_outcome *outcome = malloc(sizeof(*outcome));
-	CLEANUP_JSON json_t *rotation = NULL;
+	int r;
 
 	if (!outcome)
-		return print_json(NULL, EXIT_CODE_FAILED);
+		return no_memory(call);
 	secret_lock_memory(vc ? vc->settings.lock_memory : call->config->server.lock_memory);
-	if (volume_rewrap(&rewrap, request, outcome) < 0) {
+	r = volume_rewrap(&rewrap, request, outcome);
+	if (r < 0) {
 		call->err = outcome->message;
-		return call_failed(call);
+		return r;
 	}
-	rotation = json_pack("{s:b, s:b, s:o, s:o}", "rotated", (int)outcome->rotated, "retired",
-			     (int)outcome->retired, "before", key_json(&outcome->before), "after",
-			     key_json(&outcome->after));
-	return rotation ? rotation_report(call, rotation) : print_json(NULL, EXIT_CODE_FAILED);
+	*ret_rotation = json_pack("{s:b, s:b, s:o, s:o}", "rotated", (int)outcome->rotated,
+				  "retired", (int)outcome->retired, "before",
+				  key_json(&outcome->before), "after", key_json(&outcome->after));
+	return *ret_rotation ? 0 : no_memory(call);
 }
 
 int verb_rewrap(struct call *call)
 {
+	CLEANUP_JSON json_t *rotation = NULL;
 	struct rotation_request request;
 	struct target t;
-	int code;
+	int r;
 
 	if (!call->to)
 		return usage_error(call, "rewrap needs --to KID");
@@ -119,7 +134,7 @@ int verb_rewrap(struct call *call)
 	request.act = POLICY_REWRAP;
 	if (target_open(call, call->args[0], &t) < 0)
 		return call_failed(call);
-	code = rewrap_target(call, "rewrap", &t, &request);
+	r = rewrap_target(call, "rewrap", &t, &request, &rotation);
 	target_close(&t);
-	return code;
+	return r < 0 ? call_failed(call) : rotation_report(call, rotation);
 }

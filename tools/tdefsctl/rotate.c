@@ -24,62 +24,83 @@ static json_t *request_json(const struct rotation_request *r)
 }
 
 /* What came of the rotation that we began; nobody else's. */
-static int outcome(struct call *call, json_int_t number)
+static int await_outcome(struct call *call, json_int_t number, json_t **ret_rotation)
 {
 	CLEANUP_JSON json_t *status = NULL;
 	const json_t *rotation;
+	int r = wait_while(call, is_rotating);
 
-	if (wait_while(call, is_rotating) < 0 || call_look(call, &status) < 0)
-		return call_failed(call);
+	if (r == 0)
+		r = call_look(call, &status);
+	if (r < 0)
+		return r;
 	rotation = rotation_of(status);
 	if (json_integer_value(json_object_get(rotation, "number")) != number) {
 		errmsg_next(&call->err, "see tdefsctl events %s", call->args[0]);
-		(void)errmsg_fail(&call->err, -EAGAIN, EXIT_CODE_TRY_AGAIN,
-				  "volume %s: another rotation came after this one", call->args[0]);
-		return call_failed(call);
+		return errmsg_fail(&call->err, -EAGAIN, EXIT_CODE_TRY_AGAIN,
+				   "volume %s: another rotation came after this one",
+				   call->args[0]);
 	}
-	if (!text_at(rotation, "error")[0])
-		return rotation_report(call, rotation);
-	errmsg_next(&call->err, "%s", text_at(rotation, "next"));
-	(void)errmsg_fail(&call->err, -EIO,
-			  (enum exit_code)json_integer_value(
-				  json_object_get(rotation, "exit_code")),
-			  "%s", text_at(rotation, "error"));
-	return call_failed(call);
+	if (text_at(rotation, "error")[0]) {
+		errmsg_next(&call->err, "%s", text_at(rotation, "next"));
+		return errmsg_fail(&call->err, -EIO,
+				   (enum exit_code)json_integer_value(
+					   json_object_get(rotation, "exit_code")),
+				   "%s", text_at(rotation, "error"));
+	}
+	*ret_rotation =
+		json_pack("{s:O, s:O, s:O, s:O}", "rotated", json_object_get(rotation, "rotated"),
+			  "retired", json_object_get(rotation, "retired"), "before",
+			  json_object_get(rotation, "before"), "after",
+			  json_object_get(rotation, "after"));
+	return *ret_rotation ? 0
+			     : errmsg_fail(&call->err, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
 }
 
-static int rotate_offline(struct call *call, const struct rotation_request *request)
+static int rotate_offline(struct call *call, const struct rotation_request *request,
+			  json_t **ret_rotation)
 {
 	struct target t;
-	int code;
+	int r;
 
 	call->err = (struct errmsg){ 0 };
-	if (target_open(call, call->args[0], &t) < 0)
-		return call_failed(call);
-	code = rewrap_target(call, "rotate", &t, request);
+	r = target_open(call, call->args[0], &t);
+	if (r < 0)
+		return r;
+	r = rewrap_target(call, "rotate", &t, request, ret_rotation);
 	target_close(&t);
-	return code;
+	return r;
+}
+
+int rotate_volume(struct call *call, const struct rotation_request *request, json_t **ret_rotation)
+{
+	CLEANUP_JSON json_t *answer = NULL;
+	CLEANUP_JSON json_t *asked = request_json(request);
+	const struct volume_config *vc;
+	int r = config_volume(call->config, call->args[0], &vc, &call->err);
+
+	if (r < 0)
+		return r;
+	r = call_ask(call, asked, &answer);
+	if (r == -ENOENT || r == -ECONNREFUSED)
+		return rotate_offline(call, request, ret_rotation);
+	return r < 0 ? r
+		     : await_outcome(call, json_integer_value(json_object_get(answer, "rotation")),
+				     ret_rotation);
 }
 
 int verb_rotate(struct call *call)
 {
-	CLEANUP_JSON json_t *answer = NULL;
-	CLEANUP_JSON json_t *asked = NULL;
+	CLEANUP_JSON json_t *rotation = NULL;
 	struct rotation_request request;
-	int r;
 
 	if (rotation_request_of(call, &request) < 0)
 		return call_failed(call);
-	asked = request_json(&request);
-	r = call_ask(call, asked, &answer);
-	if (r == -ENOENT || r == -ECONNREFUSED) {
-		const struct volume_config *vc;
-
-		if (config_volume(call->config, call->args[0], &vc, &call->err) < 0)
-			return call_failed(call);
-		return rotate_offline(call, &request);
-	}
-	if (r < 0)
+	if (call->all)
+		return rotate_all(call, &request);
+	if (call->nargs == 0)
+		return usage_error(call, "rotate takes a NAME or --all");
+	if (rotate_volume(call, &request, &rotation) < 0)
 		return call_failed(call);
-	return outcome(call, json_integer_value(json_object_get(answer, "rotation")));
+	return rotation_report(call, rotation);
 }

@@ -9,11 +9,21 @@
 /* --to, --retire and the like; an error, with its exit code printed, is negative. */
 int rotation_request_of(struct call *call, struct rotation_request *ret_request) WARN_UNUSED;
 
-/* A header that nobody has mounted, and what came of it. The exit code. */
-int rewrap_target(struct call *call, const char *verb, const struct target *t,
-		  const struct rotation_request *request);
+/*
+ * The volume call->args[0], by its daemon if it is mounted, and what came of it: "rotated",
+ * "retired", "before" and "after". An error is in call->err. Thread-safe, but for the call.
+ */
+int rotate_volume(struct call *call, const struct rotation_request *request,
+		  json_t **ret_rotation) WARN_UNUSED;
 
-/* The outcome as status --json has it, printed. The exit code. */
+/* The same for a header that nobody has mounted. */
+int rewrap_target(struct call *call, const char *verb, const struct target *t,
+		  const struct rotation_request *request, json_t **ret_rotation) WARN_UNUSED;
+
+/* Each configured volume. The exit code. */
+int rotate_all(struct call *call, const struct rotation_request *request);
+
+/* What came of it, printed. The exit code. */
 int rotation_report(struct call *call, const json_t *rotation);
 
 #endif

@@ -59,6 +59,7 @@ int verb_lock(struct call *call);
 int verb_resume(struct call *call);
 int verb_extend(struct call *call);
 int verb_reload(struct call *call);
+int verb_policy(struct call *call);
 int verb_rotate(struct call *call);
 int verb_rewrap(struct call *call);
 int verb_drill(struct call *call);
