@@ -74,8 +74,10 @@ struct settings {
 	char *log;		  /* "stderr", "syslog" or a path; NULL: by how it was started */
 	char *metrics_listen;	  /* 127.0.0.1:PORT, [::1]:PORT or a path; NULL or "": nowhere */
 	struct guard_policy guard;
-	uint64_t rotation_poll_ms; /* how often a newer version is looked for; 0: never */
-	uint64_t mount_timeout_ms; /* how long a mount waits for a vault; 0: for ever */
+	uint64_t rotation_poll_ms;  /* how often a newer version is looked for; 0: never */
+	bool auto_rotate;	    /* it is taken without being asked to */
+	uint64_t expiry_warning_ms; /* how long before the protector expires; 0: never */
+	uint64_t mount_timeout_ms;  /* how long a mount waits for a vault; 0: for ever */
 	enum inaccessible_delete inaccessible_delete;
 	char *on_event;	 /* the command run for each event, and its arguments; NULL: none */
 	char *hook_user; /* whom it is run as */

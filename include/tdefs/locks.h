@@ -14,7 +14,7 @@
  *     store.space_lock     count of files about to be forgotten (space.c)
  *     key_log.lock         what was told of a vault's calls (key_log.h); above the recorder's
  *     watched_vault.lock   who asks a vault in order to probe (volume_vault.c)
- *     rotor.lock           the rotation at work and its outcome (volume_rotate.c); above guard_runner.lock
+ *     rotor.lock           the rotation at work and its outcome (volume_rotate.c); above guard_runner.lock, key_box.lock
  *     freezer.lock         the sync or freeze at work (volume_freeze.c); above freeze.lock, its queue's
  *     key_box.lock         the header in force and who looks at it (volume_key.c); above key_log.lock
  *     secondary.lock       a second vault's questions and what is known of it; innermost but for the arena's

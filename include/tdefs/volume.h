@@ -148,8 +148,25 @@ struct newest_view {
 	struct errmsg error; /* the last of them */
 	bool unknown;	     /* there were so many that somebody must look */
 };
-/* False: its protector has no versions; the view is empty. Thread-safe. */
-bool volume_newest_view(const struct volume *v, struct newest_view *ret_view);
+/* Empty where the protector has no versions. Thread-safe. */
+void volume_newest_view(const struct volume *v, struct newest_view *ret_view);
+
+/* What rotation by itself is at (auto_rotate). Thread-safe. */
+struct auto_rotation_view {
+	bool enabled;
+	uint64_t at;	   /* when it is tried next, seconds since 1970; 0: nothing is to be done */
+	bool held;	   /* a newer version waits until the secondary has it */
+	unsigned failures; /* in a row, until now */
+	struct errmsg why; /* the last failure, or what it is held for */
+};
+void volume_auto_rotation_view(const struct volume *v, struct auto_rotation_view *ret_view);
+
+/* When the protector in use expires, as the last probe heard it. Thread-safe. */
+struct expiry_view {
+	uint64_t expires; /* seconds since 1970; 0: never, or not known */
+	bool soon;	  /* within expiry_warning, or it has */
+};
+void volume_expiry_view(const struct volume *v, struct expiry_view *ret_view);
 
 struct store *volume_store(struct volume *v);
 const struct volume_config *volume_config(const struct volume *v);

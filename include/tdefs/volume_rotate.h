@@ -18,6 +18,9 @@ struct rotation_request {
 	char to[KID_MAX + 1]; /* "": the newest version of the configured protector */
 	bool retire;	      /* keep no previous slot */
 	bool from_previous;   /* of a header that nobody mounts: by its previous slot */
+	bool unpin;	      /* of a pinned header: the newest, from now on */
+	bool by_itself;	      /* nobody asked for it: auto_rotate */
+	uint64_t if_sequence; /* then: of the header for which that was decided */
 	bool key_is_backed_up;
 	enum policy_act act; /* as it is told of: POLICY_ROTATE or POLICY_REWRAP */
 };
@@ -34,6 +37,7 @@ struct rotation_outcome {
 	struct errmsg message;
 	/* Of what is in force now, with or without an error. */
 	bool rotated, retired;
+	bool pinned;
 	struct rotation_key before, after;
 	/* Which key it was to be, and the policy that it met; none where it did not come to that. */
 	char to[KID_MAX + 1];
@@ -43,6 +47,7 @@ struct rotation_outcome {
 /* The last rotation of a mounted volume. */
 struct rotation_view {
 	uint64_t number; /* of those that were begun in this mount; 0: none */
+	bool by_itself;	 /* nobody asked for it */
 	bool busy;	 /* it is at work: the outcome is not known */
 	uint64_t at;	 /* when it ended, seconds since 1970 */
 	struct rotation_outcome outcome;

@@ -22,6 +22,8 @@ static const char *const live[] = {
 	"outage_extend_max",
 	"heal_window",
 	"rotation_poll",
+	"auto_rotate",
+	"expiry_warning",
 	"inaccessible_delete",
 	"on_event",
 	"webhook_file",

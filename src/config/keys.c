@@ -125,6 +125,9 @@ static const struct config_key keys[] = {
 	DURATION("heal_window", heal_window_ms, 0, DAY, "0 to 1d"),
 	{ "rotation_poll", KEY_IN_BOTH, &value_period, SETTING(rotation_poll_ms),
 	  "1m to 1d, or 0 for never", MINUTE, DAY, NULL },
+	PLAIN("auto_rotate", KEY_IN_BOTH, &value_bool, SETTING(auto_rotate), "yes or no"),
+	{ "expiry_warning", KEY_IN_BOTH, &value_duration, SETTING(expiry_warning_ms),
+	  "0 to 365d; 0: no warning", 0, 365 * DAY, NULL },
 	{ "mount_timeout", KEY_IN_BOTH, &value_duration, SETTING(mount_timeout_ms),
 	  "1s to 1d, or 0 to wait for ever", 0, DAY, NULL },
 	{ "inaccessible_delete", KEY_IN_BOTH, &value_choice, SETTING(inaccessible_delete),
@@ -255,6 +258,7 @@ int keys_default(struct config *c)
 				       .threads = 16,
 				       .lock_memory = true,
 				       .rotation_poll_ms = 10 * MINUTE,
+				       .expiry_warning_ms = 30 * DAY,
 				       .mount_timeout_ms = MINUTE,
 				       .inaccessible_delete = DELETE_BY_ROOT,
 				       .guard = guard_defaults };

@@ -256,6 +256,16 @@ static void rotation_age(struct exposition *e, const struct status_source *s)
 	exposition_count(e, "", EXPOSITION_LABELS(VOLUME), now > created ? now - created : 0);
 }
 
+static void expiry(struct exposition *e, const struct status_source *s)
+{
+	exposition_count(e, "", EXPOSITION_LABELS(VOLUME), s->expiry.expires);
+}
+
+static void rotation_failures(struct exposition *e, const struct status_source *s)
+{
+	exposition_count(e, "", EXPOSITION_LABELS(VOLUME), s->by_itself.failures);
+}
+
 static const struct family {
 	const char *name, *type;
 	void (*write)(struct exposition *e, const struct status_source *s);
@@ -284,6 +294,10 @@ static const struct family {
 	  "The key that the volume's DEK is wrapped by; always 1." },
 	{ "tdefs_rotation_age_seconds", "gauge", rotation_age,
 	  "Time since the DEK was wrapped by it." },
+	{ "tdefs_protector_expiry_timestamp_seconds", "gauge", expiry,
+	  "When that key expires, since 1970; 0: it does not, or nobody said." },
+	{ "tdefs_rotation_failures", "gauge", rotation_failures,
+	  "Automatic rotations that failed, in a row until now." },
 	{ "tdefs_operations_total", "counter", operations, "Requests served, by operation." },
 	{ "tdefs_read_bytes_total", "counter", read_bytes, "Plaintext bytes returned." },
 	{ "tdefs_written_bytes_total", "counter", written_bytes, "Plaintext bytes taken." },

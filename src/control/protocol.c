@@ -125,6 +125,7 @@ static json_t *answer_rotate(const struct control_context *context, const json_t
 	const char *to = json_string_value(json_object_get(request, "to"));
 	struct rotation_request r = {
 		.retire = json_is_true(json_object_get(request, "retire")),
+		.unpin = json_is_true(json_object_get(request, "unpin")),
 		.key_is_backed_up = json_is_true(json_object_get(request, "key_is_backed_up")),
 	};
 	struct errmsg err = { 0 };

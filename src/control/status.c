@@ -46,7 +46,9 @@ void status_read(const struct control_context *context, struct status_source *re
 	s->latched = counter_read(s->counters, COUNTER_ERRORS_LATCHED) - s->latched;
 	store_usage(volume_store(v), &s->usage);
 	s->has_secondary = volume_secondary_view(v, &s->secondary);
-	IGNORE_RESULT(volume_newest_view(v, &s->newest), "empty then");
+	volume_newest_view(v, &s->newest);
+	volume_auto_rotation_view(v, &s->by_itself);
+	volume_expiry_view(v, &s->expiry);
 	audit_view(volume_audit(v), &s->event_log);
 	hook_view(context->hook, &s->hook);
 	webhook_view(context->webhook, &s->webhook);
@@ -142,10 +144,12 @@ static json_t *protector(const struct status_source *s)
 	const struct key_slot *slot = volume_header_active_slot(&s->header);
 	char thumbprint[HEX_LEN(32)];
 
-	return json_pack("{s:o, s:s, s:s, s:I, s:o, s:o}", "kid", text_json(slot->kid),
+	return json_pack("{s:o, s:s, s:s, s:I, s:b, s:o, s:o, s:o}", "kid", text_json(slot->kid),
 			 "thumbprint", hex_encode(slot->thumbprint, 32, thumbprint), "kind",
 			 protector_kind_name(protector_kind_of(slot->kid)), "slot_created",
-			 (json_int_t)slot->created, "newest", newest(s), "newest_error",
+			 (json_int_t)slot->created, "pinned",
+			 (int)volume_header_is_pinned(&s->header), "expires",
+			 status_time(s->expiry.expires), "newest", newest(s), "newest_error",
 			 status_text(s->newest.error.text));
 }
 
@@ -232,6 +236,7 @@ json_t *control_status(const struct control_context *context)
 		{ "header_sequence", header_sequence },
 		{ "protector", protector },
 		{ "protector_drift", protector_drift },
+		{ "auto_rotation", status_auto_rotation },
 		{ "rotation", status_rotation },
 		{ "freeze", status_freeze },
 		{ "secondary", status_secondary },

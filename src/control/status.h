@@ -22,6 +22,8 @@ struct status_source {
 	bool has_secondary;
 	struct secondary_view secondary;
 	struct newest_view newest;
+	struct auto_rotation_view by_itself;
+	struct expiry_view expiry;
 	struct store_usage usage;
 	uint64_t latched; /* write errors that nobody was told of yet */
 	struct audit_view event_log;
@@ -42,8 +44,9 @@ json_t *control_status(const struct control_context *context) WARN_UNUSED;
 
 /* Parts of it that have a file of their own. */
 json_t *status_key_access(const struct status_source *s) WARN_UNUSED;
-json_t *status_rotation(const struct status_source *s) WARN_UNUSED;  /* null: there was none */
-json_t *status_freeze(const struct status_source *s) WARN_UNUSED;    /* null: there was none */
+json_t *status_rotation(const struct status_source *s) WARN_UNUSED; /* null: there was none */
+json_t *status_freeze(const struct status_source *s) WARN_UNUSED;   /* null: there was none */
+json_t *status_auto_rotation(const struct status_source *s) WARN_UNUSED;
 json_t *status_secondary(const struct status_source *s) WARN_UNUSED; /* null: there is none */
 json_t *status_alarms(const struct status_source *s) WARN_UNUSED;
 json_t *status_engines(const struct status_source *s) WARN_UNUSED;

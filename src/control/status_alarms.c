@@ -33,6 +33,21 @@ static bool newest_unknown(const struct status_source *s)
 	return s->newest.unknown;
 }
 
+static bool rotation_failed(const struct status_source *s)
+{
+	return s->by_itself.failures > 0;
+}
+
+static bool rotation_held(const struct status_source *s)
+{
+	return s->by_itself.held;
+}
+
+static bool expiry(const struct status_source *s)
+{
+	return s->expiry.soon;
+}
+
 static bool metrics_place(const struct status_source *s)
 {
 	return metrics_server_error(s->context->metrics) < 0;
@@ -77,6 +92,17 @@ const struct status_alarm status_alarm_table[] = {
 	{ "newest_unknown", newest_unknown,
 	  "whether the protector's key has a newer version could not be learnt, several times in a "
 	  "row: see protector.newest_error in status --json; what is in use is not affected" },
+	{ "rotation_failed", rotation_failed,
+	  "the newer version of the protector's key could not be taken: it is tried again, what is "
+	  "in use is not affected; see auto_rotation in status --json" },
+	{ "rotation_held", rotation_held,
+	  "the protector's key has a newer version that the secondary vault does not have: bring "
+	  "it "
+	  "there, then it is taken" },
+	{ "expiry", expiry,
+	  "the protector expires soon, or has: it goes on opening the volume, but nothing new can "
+	  "be "
+	  "wrapped with it; make a new version, and rotate" },
 	{ "event_log", event_log,
 	  "the event log cannot be written: what happens waits to be recorded; look at event_dir "
 	  "and state_dir" },

@@ -16,6 +16,7 @@ struct work {
 	struct rotation_result result;
 
 	const struct key_slot *slot; /* what gives the DEK */
+	size_t next_slot;	     /* where to look for another previous one */
 	const struct settings *from_settings, *to_settings;
 	char to_kid[KID_MAX + 1];
 };
@@ -76,10 +77,11 @@ static const struct settings *settings_opening(const struct work *w, const char 
 	return own ? NULL : volume_settings_opening(w->rewrap->config, kid);
 }
 
-static const struct key_slot *find_previous(struct work *w)
+/* The first from `*at` on, which moves, whose key is configured or linked. */
+static const struct key_slot *next_previous(const struct work *w, size_t *at)
 {
-	for (size_t i = 0; i < VOLUME_SLOT_COUNT; i++) {
-		const struct key_slot *s = &w->found.header.slots[i];
+	while (*at < VOLUME_SLOT_COUNT) {
+		const struct key_slot *s = &w->found.header.slots[(*at)++];
 
 		if (s->state == SLOT_PREVIOUS && settings_opening(w, s->kid))
 			return s;
@@ -109,11 +111,17 @@ static int no_source(const struct work *w, struct errmsg *reterr)
 	return r;
 }
 
+static void take_source(struct work *w, const struct key_slot *slot)
+{
+	w->slot = slot;
+	w->from_settings = slot ? settings_opening(w, slot->kid) : NULL;
+}
+
 static int choose_source(struct work *w, struct errmsg *reterr)
 {
-	w->slot = w->request->from_previous ? find_previous(w)
-					    : volume_header_active_slot(&w->found.header);
-	w->from_settings = w->slot ? settings_opening(w, w->slot->kid) : NULL;
+	w->next_slot = 0;
+	take_source(w, w->request->from_previous ? next_previous(w, &w->next_slot)
+						 : volume_header_active_slot(&w->found.header));
 	return w->from_settings ? 0 : no_source(w, reterr);
 }
 
@@ -167,6 +175,7 @@ static int carry_out(struct work *w, struct errmsg *reterr)
 		.from_kid = protector_that_opens(w->from_settings, w->slot->kid),
 		.from_slot = w->request->from_previous ? w->slot : NULL,
 		.to_kid = w->to_kid,
+		.choice = rotation_choice_of(w->request),
 		.retire = w->request->retire,
 	};
 	int r = watched_vault_open(o->watch, w->slot->kid, w->from_settings, &clock_kernel, &from,
@@ -180,6 +189,26 @@ static int carry_out(struct work *w, struct errmsg *reterr)
 	rotation.from = watched_vault_of(from);
 	rotation.to = watched_vault_of(to ? to : from);
 	return rotate_header(&rotation, &w->found.header, &w->result, reterr);
+}
+
+/* By each previous slot in turn: the key of one may be lost, too. The first error is told. */
+static int carry_out_by_any(struct work *w, struct errmsg *reterr)
+{
+	int first = carry_out(w, reterr);
+
+	while (first < 0 && w->request->from_previous && !w->result.rotated) {
+		struct errmsg another = { 0 };
+		const struct key_slot *slot = next_previous(w, &w->next_slot);
+
+		if (!slot)
+			break;
+		take_source(w, slot);
+		if (carry_out(w, &another) == 0)
+			return 0;
+		if (w->result.rotated)
+			*reterr = another;
+	}
+	return first;
 }
 
 /* Under .tdefs/lock. */
@@ -202,7 +231,7 @@ static int rewrap(struct work *w, struct rotation_outcome *outcome)
 	if (r == 0)
 		r = choose_target(w, err);
 	if (r == 0)
-		r = carry_out(w, err);
+		r = carry_out_by_any(w, err);
 	rotation_outcome_of(&w->found.header, &w->result, r, outcome);
 	outcome->policy = w->rewrap->config->policy;
 	memcpy(outcome->to, w->to_kid, sizeof(outcome->to));

@@ -90,6 +90,13 @@ int rotation_target(const struct rotation_request *request, const struct setting
 	return r;
 }
 
+enum rotation_choice rotation_choice_of(const struct rotation_request *request)
+{
+	if (request->unpin)
+		return ROTATION_UNPIN;
+	return request->to[0] && !request->by_itself ? ROTATION_CHOSEN : ROTATION_NEWEST;
+}
+
 static struct rotation_key key_of(const struct volume_header *h)
 {
 	const struct key_slot *slot = volume_header_active_slot(h);
@@ -106,6 +113,7 @@ void rotation_outcome_of(const struct volume_header *before, const struct rotati
 	outcome->error = error;
 	outcome->rotated = result->rotated;
 	outcome->retired = result->retired;
+	outcome->pinned = volume_header_is_pinned(&result->header);
 	outcome->before = key_of(before);
 	outcome->after = key_of(&result->header);
 }
@@ -130,6 +138,8 @@ void volume_event_rotation(struct audit *audit, const struct rotation_request *r
 	}
 	details_put_json(details, "rotated", json_boolean(outcome->rotated));
 	details_put_json(details, "retired", json_boolean(outcome->retired));
+	details_put_json(details, "pinned", json_boolean(outcome->pinned));
+	details_put(details, "by", request->by_itself ? "auto_rotate" : "operator");
 	if (request->from_previous)
 		details_put_json(details, "from_previous", json_true());
 	details_put(details, "to", request->to);

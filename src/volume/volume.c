@@ -9,6 +9,7 @@
 #include "tdefs/log.h"
 #include "tdefs/protector.h"
 #include "volume_event.h"
+#include "volume_expiry.h"
 #include "volume_freeze.h"
 #include "volume_internal.h"
 #include "volume_newest.h"
@@ -26,6 +27,7 @@ static void volume_free(struct volume *v)
 	file_keys_free(v->keys);
 	secondary_close(v->secondary);
 	newest_close(v->newest);
+	expiry_free(v->expiry);
 	rotor_free(v->rotor);
 	freezer_free(v->freezer);
 	key_box_free(v->key);
@@ -201,7 +203,8 @@ int volume_open(const struct config *config, const struct volume_config *vc,
 	v->key = key_box_new();
 	v->rotor = rotor_new(v);
 	v->freezer = freezer_new(v);
-	r = v->keys && v->key && v->rotor && v->freezer
+	v->expiry = expiry_new(vc->settings.expiry_warning_ms);
+	r = v->keys && v->key && v->rotor && v->freezer && v->expiry
 		    ? 0
 		    : errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
 	if (r == 0)
@@ -256,6 +259,7 @@ void volume_note_protector(struct volume *v, const struct settings *settings)
 
 	atomic_store(&v->protector_drift,
 		     !protector_covers(settings->protector, volume_key_slot(key)->kid));
+	newest_note_protector(v->newest, settings->protector);
 }
 
 struct gate *volume_gate(struct volume *v)

@@ -226,6 +226,30 @@ void volume_event_newer_version(const struct volume *v, const struct vault_key *
 	record(v, "newer_version", details);
 }
 
+void volume_event_rotation_held(const struct volume *v, const char *kid,
+				const uint8_t thumbprint[static THUMBPRINT_LEN],
+				const struct vault_report *report)
+{
+	json_t *details = json_object();
+
+	details_put(details, "kid", kid);
+	details_put_hex(details, "thumbprint", thumbprint, THUMBPRINT_LEN);
+	details_put(details, "secondary", v->vc->settings.secondary);
+	details_put_report(details, report);
+	record(v, "rotation_held", details);
+}
+
+void volume_event_protector_expires(const struct volume *v, const char *kid, uint64_t expires,
+				    bool expired)
+{
+	json_t *details = json_object();
+
+	details_put(details, "kid", kid);
+	details_put_number(details, "expires", expires);
+	details_put_json(details, "expired", json_boolean(expired));
+	record(v, "protector_expires", details);
+}
+
 void volume_event_persisted(struct volume *v, int error)
 {
 	const bool failed = error < 0;

@@ -14,6 +14,13 @@ void volume_event_ha_broken(const struct volume *v, const struct vault_report *r
 void volume_event_ha_proof(const struct volume *v, const char *kid);
 /* newer_version: the protector's key has one. */
 void volume_event_newer_version(const struct volume *v, const struct vault_key *key);
+/* rotation_held: the secondary does not have the version that is to be taken. */
+void volume_event_rotation_held(const struct volume *v, const char *kid,
+				const uint8_t thumbprint[static THUMBPRINT_LEN],
+				const struct vault_report *report);
+/* protector_expires: in good time, or late. */
+void volume_event_protector_expires(const struct volume *v, const char *kid, uint64_t expires,
+				    bool expired);
 /* persist_failed, persist_recovered; only when it changes. Under the runner's record lock. */
 void volume_event_persisted(struct volume *v, int error);
 /* state_damaged: what was remembered of the volume cannot be read. */

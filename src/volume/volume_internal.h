@@ -30,7 +30,8 @@ struct volume {
 	struct freezer *freezer;
 	_Atomic bool protector_drift; /* the settings name another key than the header */
 	struct secondary *secondary;  /* NULL: there is none */
-	struct newest *newest;	      /* NULL: its protector has no versions */
+	struct newest *newest;
+	struct expiry *expiry;
 	struct vault_counts vault_counts;
 	_Atomic uint64_t probe_ms; /* how long the last probe or unlock took */
 	struct counters counters;

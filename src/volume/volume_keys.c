@@ -6,6 +6,7 @@
 #include "tdefs/log.h"
 #include "tdefs/protector.h"
 #include "volume_event.h"
+#include "volume_expiry.h"
 #include "volume_internal.h"
 
 static int check_pin(const struct volume *v, struct errmsg *reterr)
@@ -131,11 +132,14 @@ enum vault_verdict volume_unlock(struct volume *v, struct vault_report *ret_repo
 static bool probe_key(struct volume *v, struct vault_report *ret_report)
 {
 	CLEANUP_VOLUME_KEY struct volume_key *key = key_box_hold(v->key), *now = NULL;
+	struct vault_key said;
 
 	watched_vault_probing(key->vault);
-	keyring_probe(watched_vault_of(key->vault), volume_key_slot(key), v->vc->name,
-		      &clock_kernel, volume_probe_timeout(v), ret_report);
+	keyring_probe_key(watched_vault_of(key->vault), volume_key_slot(key), v->vc->name,
+			  &clock_kernel, volume_probe_timeout(v), &said, ret_report);
 	watched_vault_probed(key->vault);
+	if (ret_report->verdict == VAULT_GRANTED)
+		expiry_heard(v, volume_key_slot(key)->kid, said.expires);
 	now = key_box_hold(v->key);
 	return now != key;
 }

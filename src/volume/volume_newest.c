@@ -17,41 +17,37 @@
 #define STOP_GRACE_MS 2000u  /* after the time that a question may take */
 #define UNKNOWN_AFTER 3u     /* failures in a row */
 
-struct newest {
-	struct volume *volume;
-	struct vault_watch watch;
-	struct watched_vault *vault;
-	char kid[KID_MAX + 1]; /* of the protector's key, without a version */
-	pthread_t thread;
-	bool started;
+/* What its thread does next. */
+enum turn { TURN_END, TURN_LOOK, TURN_ACT };
 
-	/* Guards what follows; innermost, held for no call. */
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	bool ended;		/* nobody wants to know any more */
-	bool done;		/* its thread asks nobody any more */
-	bool up;		/* the DEK is in memory: only then it could be wrapped anew */
-	bool asked;		/* at `asked_ms`, by the boot clock */
-	uint64_t asked_ms;	/* the next time is `pause_ms` later */
-	uint64_t pause_ms;	/* 0: never */
-	char told[KID_MAX + 1]; /* the newer version that was told of last */
-	struct newest_view view;
-};
-
-/* True: its time has come. Under the lock; else `ret_wait_ms` is how long it takes at most. */
-static bool is_due(const struct newest *n, uint64_t now_ms, uint64_t *ret_wait_ms)
+/* Under the lock: when it looks again; false: never, as things are. */
+static bool look_is_awaited(const struct newest *n, uint64_t now_ms, uint64_t *ret_due_ms)
 {
-	const uint64_t due_ms = n->asked ? n->asked_ms + n->pause_ms : now_ms;
-	const bool asks = n->up && n->pause_ms > 0;
-
-	if (asks && now_ms >= due_ms)
-		return true;
-	*ret_wait_ms = asks && due_ms - now_ms < LOOK_MS ? due_ms - now_ms : LOOK_MS;
-	return false;
+	*ret_due_ms = n->asked ? n->asked_ms + n->pause_ms : now_ms;
+	return n->up && n->pause_ms > 0;
 }
 
-/* False: the volume ends. */
-static bool wait_until_due(struct newest *n)
+/* Under the lock. TURN_END: nothing yet, for as long as `ret_wait_ms` at most. */
+static enum turn turn_now(struct newest *n, uint64_t now_ms, uint64_t *ret_wait_ms)
+{
+	uint64_t look_ms, act_ms, due_ms = now_ms + LOOK_MS;
+
+	if (look_is_awaited(n, now_ms, &look_ms)) {
+		if (now_ms >= look_ms)
+			return TURN_LOOK;
+		due_ms = look_ms < due_ms ? look_ms : due_ms;
+	}
+	if (auto_is_awaited(n, &act_ms)) {
+		if (now_ms >= act_ms)
+			return TURN_ACT;
+		due_ms = act_ms < due_ms ? act_ms : due_ms;
+	}
+	*ret_wait_ms = due_ms - now_ms;
+	return TURN_END;
+}
+
+/* TURN_END: the volume ends. */
+static enum turn await_turn(struct newest *n)
 {
 	LOCK_SCOPE(&n->lock);
 
@@ -59,17 +55,19 @@ static bool wait_until_due(struct newest *n)
 		const uint64_t now_ms = clock_kernel.boot_ms();
 		struct timespec until;
 		uint64_t wait_ms;
+		enum turn turn = turn_now(n, now_ms, &wait_ms);
 
-		if (is_due(n, now_ms, &wait_ms)) {
+		if (turn == TURN_LOOK) {
 			n->asked = true;
 			n->asked_ms = now_ms;
-			return true;
 		}
+		if (turn != TURN_END)
+			return turn;
 		until = monotonic_in(wait_ms);
 		IGNORE_RESULT(pthread_cond_timedwait(&n->changed, &n->lock, &until),
 			      "a look either way");
 	}
-	return false;
+	return TURN_END;
 }
 
 static bool is_another(const char *kid, const char *in_use)
@@ -86,13 +84,19 @@ static bool is_usable(const struct vault_key *key, uint64_t now)
 	return key->enabled && key->not_before <= now && (!key->expires || now < key->expires);
 }
 
-static void found(struct newest *n, const struct vault_key *key)
+/* The vault's newest came after the one in use, as far as the vault tells. */
+static bool came_after(const struct vault_key *key, uint64_t in_use_created)
+{
+	return !key->created || !in_use_created || key->created >= in_use_created;
+}
+
+static void found(struct newest *n, const struct vault_key *key, uint64_t in_use_created)
 {
 	const struct volume *v = n->volume;
 	CLEANUP_VOLUME_KEY struct volume_key *in_force = key_box_hold(v->key);
 	const char *in_use = volume_key_slot(in_force)->kid;
 	const bool newer = protector_covers(n->kid, in_use) && is_another(key->kid, in_use) &&
-			   is_usable(key, clock_kernel.now());
+			   is_usable(key, clock_kernel.now()) && came_after(key, in_use_created);
 	bool was_unknown, is_news;
 
 	{
@@ -106,6 +110,7 @@ static void found(struct newest *n, const struct vault_key *key)
 			n->view.created = key->created;
 			memcpy(n->told, key->kid, sizeof(n->told));
 		}
+		auto_found(n, clock_kernel.boot_ms());
 	}
 	if (was_unknown)
 		log_info("volume %s: event=newest_known", v->vc->name);
@@ -132,36 +137,98 @@ static void failed(struct newest *n, const struct vault_report *rep)
 			    vault_verdict_name(rep->verdict), rep->error.text);
 }
 
-/* A rotation may have taken another key since, which has a newest of its own. */
-static bool is_of_key(const struct newest *n)
+static int open_vault(struct newest *n, struct vault_report *rep)
 {
-	CLEANUP_VOLUME_KEY struct volume_key *in_force = key_box_hold(n->volume->key);
+	char vault[KID_VAULT_MAX];
+	struct kid kid;
 
-	return protector_covers(n->kid, volume_key_slot(in_force)->kid);
+	if (kid_parse(volume_key_slot(n->of)->kid, &kid) < 0)
+		return 0; /* a file's */
+	(void)snprintf(n->kid, sizeof(n->kid), "%s/keys/%s", kid_vault(&kid, vault), kid.name);
+	return watched_vault_open(&n->watch, n->kid, n->of->settings, &clock_kernel, &n->vault,
+				  &rep->error);
+}
+
+/* A rotation takes another key, perhaps of another vault, and may take other settings. */
+static int follow(struct newest *n, struct vault_report *rep)
+{
+	struct volume_key *in_force = key_box_hold(n->volume->key);
+	int r = 0;
+
+	if (in_force == n->of && (n->vault || !n->kid[0])) {
+		volume_key_let_go(in_force);
+		return 0;
+	}
+	watched_vault_close(TAKE_PTR(n->vault));
+	volume_key_let_go(n->of);
+	n->of = in_force;
+	n->kid[0] = '\0';
+	r = open_vault(n, rep);
+	if (r < 0)
+		rep->verdict = VAULT_BROKEN;
+	return r;
+}
+
+/* Of a linked key nobody wants a newer version: the protector is another one. */
+static bool is_of_protector(struct newest *n)
+{
+	LOCK_SCOPE(&n->lock);
+	return n->kid[0] && protector_covers(n->kid, n->by_itself.protector);
+}
+
+/* When the version in use was made: asked only for one that is not known to be newer. */
+static bool must_compare(struct newest *n, const struct vault_key *key)
+{
+	LOCK_SCOPE(&n->lock);
+	return is_another(key->kid, volume_key_slot(n->of)->kid) &&
+	       !(n->view.newer && strcmp(n->view.kid, key->kid) == 0);
+}
+
+static enum vault_verdict get(struct newest *n, const char *kid, struct vault_key *ret_key,
+			      struct vault_report *rep)
+{
+	struct vault *vault = watched_vault_of(n->vault);
+
+	watched_vault_probing(n->vault);
+	vault->ops->get(vault, kid, volume_probe_timeout(n->volume), ret_key, rep);
+	watched_vault_probed(n->vault);
+	return rep->verdict;
 }
 
 static void ask(struct newest *n)
 {
-	struct vault *vault = watched_vault_of(n->vault);
+	struct vault_key key = { 0 }, in_use = { 0 };
 	struct vault_report rep = { 0 };
-	struct vault_key key = { 0 };
 
-	watched_vault_probing(n->vault);
-	vault->ops->get(vault, n->kid, volume_probe_timeout(n->volume), &key, &rep);
-	watched_vault_probed(n->vault);
+	if (get(n, n->kid, &key, &rep) == VAULT_GRANTED && must_compare(n, &key))
+		get(n, volume_key_slot(n->of)->kid, &in_use, &rep);
 	if (rep.verdict == VAULT_GRANTED)
-		found(n, &key);
+		found(n, &key, in_use.created);
 	else
 		failed(n, &rep);
+}
+
+static void look(struct newest *n)
+{
+	struct vault_report rep = { 0 };
+
+	if (follow(n, &rep) < 0)
+		failed(n, &rep);
+	else if (is_of_protector(n))
+		ask(n);
 }
 
 static void *poll_newest(void *arg)
 {
 	struct newest *n = arg;
+	enum turn turn;
 
-	while (wait_until_due(n))
-		if (is_of_key(n))
-			ask(n);
+	while ((turn = await_turn(n)) != TURN_END) {
+		if (turn == TURN_LOOK)
+			look(n);
+		else
+			auto_act(n);
+	}
 	LOCK_SCOPE(&n->lock);
 	n->done = true;
 	pthread_cond_broadcast(&n->changed);
@@ -171,24 +238,23 @@ static void *poll_newest(void *arg)
 int newest_open(struct volume *v, struct errmsg *reterr)
 {
 	const struct settings *settings = &v->vc->settings;
-	char vault[KID_VAULT_MAX];
-	struct newest *n;
-	struct kid kid;
+	struct newest *n = calloc(1, sizeof(*n));
 
-	if (kid_parse(settings->protector, &kid) < 0)
-		return 0;
-	n = calloc(1, sizeof(*n));
 	if (!n)
 		return errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
 	n->volume = v;
 	n->watch = v->watch;
 	n->watch.by = n->watch.probe_by = "rotation_poll";
-	(void)snprintf(n->kid, sizeof(n->kid), "%s/keys/%s", kid_vault(&kid, vault), kid.name);
 	pthread_mutex_init(&n->lock, NULL);
 	cond_init_monotonic(&n->changed);
 	n->pause_ms = volume_about(settings->rotation_poll_ms);
+	n->by_itself.enabled = settings->auto_rotate;
 	v->newest = n;
-	return watched_vault_open(&n->watch, n->kid, settings, &clock_kernel, &n->vault, reterr);
+	newest_note_protector(n, settings->protector);
+	if (!settings->secondary)
+		return 0;
+	return watched_vault_open(&n->watch, settings->secondary, settings, &clock_kernel,
+				  &n->second, reterr);
 }
 
 int newest_start(struct newest *n)
@@ -212,7 +278,7 @@ void newest_end(struct newest *n)
 static bool wait_until_done(struct newest *n)
 {
 	const struct timespec until =
-		monotonic_in((uint64_t)volume_probe_timeout(n->volume) + STOP_GRACE_MS);
+		monotonic_in(2 * (uint64_t)volume_probe_timeout(n->volume) + STOP_GRACE_MS);
 	int error = 0;
 	LOCK_SCOPE(&n->lock);
 
@@ -238,8 +304,10 @@ bool newest_stop(struct newest *n)
 
 void newest_silence(struct newest *n)
 {
-	if (n)
-		watched_vault_end(n->vault);
+	if (!n)
+		return;
+	watched_vault_end(n->vault);
+	watched_vault_end(n->second);
 }
 
 void newest_close(struct newest *n)
@@ -247,6 +315,8 @@ void newest_close(struct newest *n)
 	if (!n)
 		return;
 	watched_vault_close(n->vault);
+	watched_vault_close(n->second);
+	volume_key_let_go(n->of);
 	pthread_cond_destroy(&n->changed);
 	pthread_mutex_destroy(&n->lock);
 	free(n);
@@ -262,12 +332,29 @@ void newest_told(struct newest *n, const struct guard *after)
 	n->up = after->has_key;
 }
 
-void newest_set_interval(struct newest *n, uint64_t every_ms)
+void newest_set(struct newest *n, const struct settings *settings)
 {
 	if (!n)
 		return;
 	LOCK_SCOPE(&n->lock);
-	n->pause_ms = volume_about(every_ms);
+	n->pause_ms = volume_about(settings->rotation_poll_ms);
+	n->by_itself.enabled = settings->auto_rotate;
+	pthread_cond_broadcast(&n->changed);
+}
+
+void newest_note_protector(struct newest *n, const char *protector)
+{
+	struct auto_rotation *a;
+
+	if (!n)
+		return;
+	a = &n->by_itself;
+	LOCK_SCOPE(&n->lock);
+	if (strcmp(a->protector, protector) == 0)
+		return;
+	(void)snprintf(a->protector, sizeof(a->protector), "%s", protector);
+	a->due_ms = 0; /* what was left alone may be named now */
+	n->asked = false;
 	pthread_cond_broadcast(&n->changed);
 }
 
@@ -277,18 +364,13 @@ void newest_look_again(struct newest *n)
 		return;
 	LOCK_SCOPE(&n->lock);
 	n->view = (struct newest_view){ 0 };
+	auto_forget(&n->by_itself);
 	n->asked = false;
 	pthread_cond_broadcast(&n->changed);
 }
 
-bool volume_newest_view(const struct volume *v, struct newest_view *ret_view)
+void volume_newest_view(const struct volume *v, struct newest_view *ret_view)
 {
-	struct newest *n = v->newest;
-
-	*ret_view = (struct newest_view){ 0 };
-	if (!n)
-		return false;
-	LOCK_SCOPE(&n->lock);
-	*ret_view = n->view;
-	return true;
+	LOCK_SCOPE(&v->newest->lock);
+	*ret_view = v->newest->view;
 }

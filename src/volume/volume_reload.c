@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "tdefs/log.h"
+#include "volume_expiry.h"
 #include "volume_internal.h"
 #include "volume_newest.h"
 
@@ -11,7 +12,8 @@ static void take(struct volume *v, const struct volume_config *vc)
 	guard_runner_set_policy(v->runner, &vc->settings.guard);
 	atomic_store(&v->probe_timeout_ms, vc->settings.guard.probe_timeout_ms);
 	atomic_store(&v->probe_interval_ms, vc->settings.guard.probe_interval_ms);
-	newest_set_interval(v->newest, vc->settings.rotation_poll_ms);
+	newest_set(v->newest, &vc->settings);
+	expiry_set_warning(v->expiry, vc->settings.expiry_warning_ms);
 	atomic_store(&v->gate.delete_by_all, vc->settings.inaccessible_delete == DELETE_BY_ALL);
 }
 

@@ -12,6 +12,7 @@
 #include "tdefs/protector.h"
 #include "tdefs/threads.h"
 #include "tdefs/volume_event.h"
+#include "volume_auto.h"
 #include "volume_freeze.h"
 #include "volume_newest.h"
 #include "volume_secondary.h"
@@ -186,7 +187,9 @@ static void rotate(struct rotor *o, struct target *t, struct rotation_outcome *o
 		.from = watched_vault_of(key->vault),
 		.from_kid = protector_that_opens(key->settings, volume_key_slot(key)->kid),
 		.to_kid = t->kid,
+		.choice = rotation_choice_of(&o->request),
 		.retire = o->request.retire,
+		.dek_timeout_ms = volume_probe_timeout(v),
 		.may_write = may_write,
 		.arg = o,
 	};
@@ -205,7 +208,7 @@ static void rotate(struct rotor *o, struct target *t, struct rotation_outcome *o
 		r = rotate_header(&rotation, &key->header, result, err);
 	}
 	memcpy(outcome->to, t->kid, sizeof(outcome->to));
-	if (result->rotated || result->retired) {
+	if (result->rotated || result->retired || result->pin_changed) {
 		int taken = take_key(v, result, t, err);
 
 		r = r < 0 ? r : taken;
@@ -238,12 +241,22 @@ static void *rotate_in_thread(void *arg)
 	watched_vault_close(target.vault);
 	config_free(target.config);
 	tell(o, &outcome);
+	if (o->request.by_itself)
+		auto_rotated(o->volume->newest, &outcome);
 	LOCK_SCOPE(&o->lock);
 	o->view.outcome = outcome;
 	o->view.at = clock_kernel.now();
 	o->view.busy = false;
 	pthread_cond_broadcast(&o->changed);
 	return NULL;
+}
+
+/* Under the lock: whoever decided without being asked may have been overtaken. */
+static bool is_overtaken(const struct volume *v, const struct rotation_request *request)
+{
+	CLEANUP_VOLUME_KEY struct volume_key *key = key_box_hold(v->key);
+
+	return request->by_itself && request->if_sequence != key->header.sequence;
 }
 
 int volume_rotate(struct volume *v, const struct rotation_request *request, uint64_t *ret_number,
@@ -257,13 +270,15 @@ int volume_rotate(struct volume *v, const struct rotation_request *request, uint
 		r = check_online(o, reterr);
 	if (r < 0)
 		return r;
-	if (o->view.busy) {
+	if (o->view.busy || is_overtaken(v, request)) {
 		errmsg_next(reterr, "wait for its end");
 		return errmsg_fail(reterr, -EAGAIN, EXIT_CODE_TRY_AGAIN,
 				   "volume %s: a rotation is at work", v->vc->name);
 	}
 	o->request = *request;
-	o->view = (struct rotation_view){ .number = o->view.number + 1, .busy = true };
+	o->view = (struct rotation_view){ .number = o->view.number + 1,
+					  .by_itself = request->by_itself,
+					  .busy = true };
 	r = thread_start_detached(rotate_in_thread, o);
 	if (r < 0) {
 		o->view.busy = false;

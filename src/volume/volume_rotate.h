@@ -20,6 +20,8 @@ int rotation_target(const struct rotation_request *request, const struct setting
 		    const struct policy *policy, const char *serving, const char *volume,
 		    char ret_kid[static KID_MAX + 1], struct errmsg *reterr) WARN_UNUSED;
 
+enum rotation_choice rotation_choice_of(const struct rotation_request *request);
+
 void rotation_outcome_of(const struct volume_header *before, const struct rotation_result *result,
 			 int error, struct rotation_outcome *outcome);
 

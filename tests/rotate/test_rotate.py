@@ -157,6 +157,15 @@ def test_a_backup_is_rewrapped_by_its_previous_slot(make_volume_in, directory):
     assert answer["before"]["kid"] == lost and answer["after"]["kid"] not in (old, lost)
     assert slots(v, copy)[0][0] == "previous" and len(slots(v, copy)) == 3
     assert events(v, "rotated")[-1]["from_previous"] is True
+    # Of two previous slots the first is of a key that is lost, too.
+    third = next(kid for state, kid in slots(v, copy) if state == "active")
+    set_enabled(v, third, False)
+    set_enabled(v, old, False)
+    set_enabled(v, lost, True)
+    v.vault.command("key", "create", "tde")
+    answer = json.loads(v.ctl("--json", "rewrap", str(copy), *to, "--from-previous").stdout)
+    assert answer["before"]["kid"] == third and answer["after"]["kid"] not in (old, lost, third)
+    assert ("previous", lost) in slots(v, copy) and ("previous", old) not in slots(v, copy)
     # The copy stands in for the volume.
     shutil.rmtree(v.backing)
     copy.rename(v.backing)

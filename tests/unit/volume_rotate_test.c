@@ -160,6 +160,27 @@ static void a_rotation_that_the_unmount_meets_is_waited_for(void **state)
 	assert_int_equal(volume_close(v), 0);
 }
 
+static void what_nobody_asked_for_is_not_done_to_another_header(void **state)
+{
+	struct volume *v = open_volume();
+	struct rotation_request request = { .by_itself = true };
+	static struct rotation_view view;
+	struct volume_header h;
+	uint64_t number;
+
+	(void)state;
+	write_config(1);
+	volume_header(v, &h);
+	request.if_sequence = h.sequence + 1;
+	assert_int_equal(volume_rotate(v, &request, &number, &err), -EAGAIN);
+	assert_int_equal(err.exit_code, EXIT_CODE_TRY_AGAIN);
+	request.if_sequence = h.sequence;
+	assert_int_equal(volume_rotate(v, &request, &number, &err), 0);
+	view = wait_for_end(v);
+	assert_true(view.outcome.rotated && view.by_itself);
+	assert_int_equal(volume_close(v), 0);
+}
+
 static void a_locked_volume_is_refused(void **state)
 {
 	struct volume *v = open_volume();
@@ -203,6 +224,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(rotations_are_seen_whole_by_all, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_rotation_that_the_unmount_meets_is_waited_for,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(what_nobody_asked_for_is_not_done_to_another_header,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(a_locked_volume_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_denial_that_is_being_confirmed_counts, setup,

@@ -14,10 +14,16 @@
 int rotation_request_of(struct call *call, struct rotation_request *ret_request)
 {
 	*ret_request = (struct rotation_request){ .retire = call->retire,
+						  .unpin = call->unpin,
 						  .from_previous = call->from_previous,
 						  .key_is_backed_up = call->key_is_backed_up };
 	if (!call->to)
 		return 0;
+	if (call->unpin) {
+		errmsg_next(&call->err, "give --to to choose a version, or --unpin for the newest");
+		return errmsg_fail(&call->err, -EINVAL, EXIT_CODE_CONFIG,
+				   "--unpin takes the newest version, --to names one");
+	}
 	if (strlen(call->to) > KID_MAX)
 		return errmsg_fail(&call->err, -EINVAL, EXIT_CODE_CONFIG,
 				   "--to takes a key identifier");
@@ -43,19 +49,24 @@ int rotation_report(struct call *call, const json_t *rotation)
 {
 	bool rotated = json_is_true(json_object_get(rotation, "rotated"));
 	bool retired = json_is_true(json_object_get(rotation, "retired"));
+	bool pinned = json_is_true(json_object_get(rotation, "pinned"));
 	const json_t *before = json_object_get(rotation, "before");
 
 	if (call->json)
-		return print_json(json_pack("{s:i, s:s, s:b, s:b, s:O, s:O}", "schema",
+		return print_json(json_pack("{s:i, s:s, s:b, s:b, s:b, s:O, s:O}", "schema",
 					    CONTROL_SCHEMA, "name", call->args[0], "rotated",
-					    (int)rotated, "retired", (int)retired, "before", before,
-					    "after", json_object_get(rotation, "after")),
+					    (int)rotated, "retired", (int)retired, "pinned",
+					    (int)pinned, "before", before, "after",
+					    json_object_get(rotation, "after")),
 				  EXIT_CODE_DONE);
 	printf("%s: %s%s\n", call->args[0],
 	       rotated ? "rotated" : "this key is its protector already",
 	       retired ? "; no earlier key opens this header" : "");
 	print_key("before", before);
 	print_key("now   ", json_object_get(rotation, "after"));
+	if (pinned)
+		puts("It has a newer version: the volume is pinned to this one, until rotate "
+		     "--unpin.");
 	if (retired)
 		puts("Copies of an earlier header still open with the earlier key. If one may have "
 		     "leaked\nwith that key, only a new volume, with a new DEK, helps.");
@@ -114,9 +125,10 @@ int rewrap_target(struct call *call, const char *verb, const struct target *t,
 		call->err = outcome->message;
 		return r;
 	}
-	*ret_rotation = json_pack("{s:b, s:b, s:o, s:o}", "rotated", (int)outcome->rotated,
-				  "retired", (int)outcome->retired, "before",
-				  key_json(&outcome->before), "after", key_json(&outcome->after));
+	*ret_rotation = json_pack("{s:b, s:b, s:b, s:o, s:o}", "rotated", (int)outcome->rotated,
+				  "retired", (int)outcome->retired, "pinned",
+				  (int)outcome->pinned, "before", key_json(&outcome->before),
+				  "after", key_json(&outcome->after));
 	return *ret_rotation ? 0 : no_memory(call);
 }
 

@@ -19,8 +19,9 @@ static bool is_rotating(const json_t *status)
 
 static json_t *request_json(const struct rotation_request *r)
 {
-	return json_pack("{s:s, s:o, s:b, s:b}", "command", "rotate", "to", text_json(r->to),
-			 "retire", (int)r->retire, "key_is_backed_up", (int)r->key_is_backed_up);
+	return json_pack("{s:s, s:o, s:b, s:b, s:b}", "command", "rotate", "to", text_json(r->to),
+			 "retire", (int)r->retire, "unpin", (int)r->unpin, "key_is_backed_up",
+			 (int)r->key_is_backed_up);
 }
 
 /* What came of the rotation that we began; nobody else's. */

@@ -52,7 +52,7 @@ static const struct verb verbs[] = {
 	  "take the key out of \"linked\" in tdefs.conf", O(ALL) | O(IN) },
 	{ "rotate", 0, 1, verb_rotate, "NAME|--all", "another key wraps it",
 	  "wrap the DEK by another key; data stays",
-	  O(ALL) | O(TO) | O(RETIRE) | O(KEY_IS_BACKED_UP) },
+	  O(ALL) | O(TO) | O(UNPIN) | O(RETIRE) | O(KEY_IS_BACKED_UP) },
 	{ "rewrap", 1, 1, verb_rewrap, "NAME|DIR --to KID", "the same for a copy",
 	  "another key for a header that is not mounted",
 	  O(TO) | O(RETIRE) | O(KEY_IS_BACKED_UP) | O(FROM_PREVIOUS) },
