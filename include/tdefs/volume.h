@@ -156,6 +156,7 @@ struct auto_rotation_view {
 	bool enabled;
 	uint64_t at;	   /* when it is tried next, seconds since 1970; 0: nothing is to be done */
 	bool held;	   /* a newer version waits until the secondary has it */
+	bool left;	   /* it is an operator's to take: pinned, or another key is configured */
 	unsigned failures; /* in a row, until now */
 	struct errmsg why; /* the last failure, or what it is held for */
 };

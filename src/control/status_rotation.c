@@ -37,8 +37,8 @@ json_t *status_auto_rotation(const struct status_source *s)
 {
 	const struct auto_rotation_view *a = &s->by_itself;
 
-	return json_pack("{s:b, s:o, s:b, s:I, s:o, s:o}", "enabled", (int)a->enabled, "at",
-			 status_time(a->at), "held", (int)a->held, "failures",
+	return json_pack("{s:b, s:o, s:b, s:b, s:I, s:o, s:o}", "enabled", (int)a->enabled, "at",
+			 status_time(a->at), "held", (int)a->held, "left", (int)a->left, "failures",
 			 (json_int_t)a->failures, "error", status_text(a->why.text), "next",
 			 status_text(a->why.next));
 }

@@ -58,7 +58,7 @@ void auto_forget(struct auto_rotation *a)
 	a->not_safe = false;
 	a->kid[0] = '\0';
 	a->failures = 0;
-	a->held = false;
+	a->held = a->left = false;
 }
 
 void auto_found(struct newest *n, uint64_t now_ms)
@@ -132,6 +132,18 @@ static void put_off(struct newest *n, uint64_t ms)
 	n->by_itself.due_ms = clock_kernel.boot_ms() + ms;
 }
 
+/* What an operator does about it wakes us: a rotation, or a reload. */
+static void leave(struct newest *n)
+{
+	struct auto_rotation *a = &n->by_itself;
+	LOCK_SCOPE(&n->lock);
+
+	a->due_ms = clock_kernel.boot_ms() + RETRY_MOST_MS;
+	a->failures = 0;
+	a->held = false;
+	a->left = true;
+}
+
 /* Until the next poll. The vault's word is about the slot's key; this one is no key of a slot yet. */
 static void hold(struct newest *n, const char *kid, const uint8_t thumbprint[THUMBPRINT_LEN],
 		 const struct vault_report *rep)
@@ -170,7 +182,7 @@ static void begin(struct newest *n, const struct rotation_request *request)
 
 	{
 		LOCK_SCOPE(&n->lock);
-		n->by_itself.held = false;
+		n->by_itself.held = n->by_itself.left = false;
 		n->by_itself.at_work = true;
 	}
 	if (volume_rotate(n->volume, request, &number, &not_now) == 0)
@@ -197,8 +209,8 @@ void auto_act(struct newest *n)
 		begin(n, &request);
 	else if (action == AUTO_HOLD)
 		hold(n, request.to, thumbprint, &rep);
-	else if (action == AUTO_LEAVE) /* what an operator does wakes us */
-		put_off(n, RETRY_MOST_MS);
+	else if (action == AUTO_LEAVE)
+		leave(n);
 }
 
 void auto_rotated(struct newest *n, const struct rotation_outcome *outcome)
@@ -231,10 +243,12 @@ void volume_auto_rotation_view(const struct volume *v, struct auto_rotation_view
 	uint64_t due_ms;
 	LOCK_SCOPE(&n->lock);
 
-	*ret_view = (struct auto_rotation_view){
-		.enabled = a->enabled, .held = a->held, .failures = a->failures, .why = a->why
-	};
-	if (auto_is_awaited(n, &due_ms))
+	*ret_view = (struct auto_rotation_view){ .enabled = a->enabled,
+						 .held = a->held,
+						 .left = a->left,
+						 .failures = a->failures,
+						 .why = a->why };
+	if (auto_is_awaited(n, &due_ms) && !a->left)
 		ret_view->at =
 			clock_kernel.now() + (due_ms > now_ms ? (due_ms - now_ms) / 1000 : 0);
 	if (!a->held && !a->failures)

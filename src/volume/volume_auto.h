@@ -50,6 +50,7 @@ struct auto_rotation {
 	uint64_t due_ms;       /* by the boot clock */
 	unsigned failures;     /* in a row */
 	bool held;
+	bool left;		     /* to an operator */
 	struct errmsg why;	     /* of the last failure, or of the hold */
 	char held_told[KID_MAX + 1]; /* the version whose hold was told of last */
 	char protector[KID_MAX + 1]; /* as tdefs.conf named it when it was read last */

@@ -338,6 +338,10 @@ void newest_set(struct newest *n, const struct settings *settings)
 		return;
 	LOCK_SCOPE(&n->lock);
 	n->pause_ms = volume_about(settings->rotation_poll_ms);
+	if (n->by_itself.enabled != settings->auto_rotate) {
+		auto_forget(&n->by_itself);
+		n->asked = false;
+	}
 	n->by_itself.enabled = settings->auto_rotate;
 	pthread_cond_broadcast(&n->changed);
 }

@@ -95,7 +95,7 @@ def test_a_newer_version_is_taken(make):
     first = v.active_kid()
     v.mount()
     (v.mount_point / "f").write_bytes(DATA)
-    assert v.status()["auto_rotation"] == {"enabled": True, "at": None, "held": False, "failures": 0,
+    assert v.status()["auto_rotation"] == {"enabled": True, "at": None, "held": False, "left": False, "failures": 0,
                                            "error": None, "next": None}
     v.unmount()
     kid = newest(v)
@@ -133,9 +133,8 @@ def test_an_older_version_pins(make):
     assert v.ctl_json("header", "dump", v.name)["pinned"]
     assert "pinned" in v.ctl("header", "dump", v.name).stdout
     v.mount()
-    # It was thought of, and put off for long.
-    wait_for(lambda: (v.status()["auto_rotation"]["at"] or 0) > time.time() + 30 * MINUTE, "the decision")
-    assert v.active_kid() == first and alarms(v) == []
+    wait_for(lambda: v.status()["auto_rotation"]["left"], "the decision")
+    assert v.active_kid() == first and alarms(v) == [] and v.status()["auto_rotation"]["at"] is None
     assert "pinned to this version" in v.ctl("status", v.name).stdout
     answer = v.ctl_json("rotate", v.name, "--unpin")
     assert answer["rotated"] and not answer["pinned"] and v.active_kid() == second
@@ -202,6 +201,14 @@ def held_and_taken(world, directory, v, one, two):
     first = v.active_kid()
     v.mount()
     wait_for(lambda: (lambda s: s["auto_rotation"]["at"] or s["auto_rotation"]["held"])(v.status()), "it to be found")
+    pass_minutes(world, v)
+    wait_for(lambda: v.status()["auto_rotation"]["held"], lambda: f"the hold; it is {v.status()}")
+    v.write_config(auto_rotate="no")
+    v.ctl("reload", v.name)
+    assert alarms(v) == []  # nobody wants it any more
+    v.write_config(auto_rotate="yes")
+    v.ctl("reload", v.name)
+    wait_for(lambda: v.status()["auto_rotation"]["at"], "it to be found again")
     pass_minutes(world, v)
     wait_for(lambda: v.status()["auto_rotation"]["held"], lambda: f"the hold; it is {v.status()}")
     event = wait_for(lambda: told(v, "rotation_held"), "the event")[0]
