@@ -125,10 +125,10 @@ int rewrap_target(struct call *call, const char *verb, const struct target *t,
 		call->err = outcome->message;
 		return r;
 	}
-	*ret_rotation = json_pack("{s:b, s:b, s:b, s:o, s:o}", "rotated", (int)outcome->rotated,
-				  "retired", (int)outcome->retired, "pinned",
-				  (int)outcome->pinned, "before", key_json(&outcome->before),
-				  "after", key_json(&outcome->after));
+	*ret_rotation =
+		json_pack("{s:b, s:b, s:b, s:o, s:o}", "rotated", (int)outcome->rotated, "retired",
+			  (int)outcome->retired, "pinned", (int)outcome->pinned, "before",
+			  key_json(&outcome->before), "after", key_json(&outcome->after));
 	return *ret_rotation ? 0 : no_memory(call);
 }
 
