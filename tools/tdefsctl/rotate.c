@@ -49,11 +49,12 @@ static int await_outcome(struct call *call, json_int_t number, json_t **ret_rota
 					   json_object_get(rotation, "exit_code")),
 				   "%s", text_at(rotation, "error"));
 	}
-	*ret_rotation =
-		json_pack("{s:O, s:O, s:O, s:O}", "rotated", json_object_get(rotation, "rotated"),
-			  "retired", json_object_get(rotation, "retired"), "before",
-			  json_object_get(rotation, "before"), "after",
-			  json_object_get(rotation, "after"));
+	*ret_rotation = json_pack("{s:O, s:O, s:O, s:O, s:O}", "rotated",
+				  json_object_get(rotation, "rotated"), "retired",
+				  json_object_get(rotation, "retired"), "pinned",
+				  json_object_get(rotation, "pinned"), "before",
+				  json_object_get(rotation, "before"), "after",
+				  json_object_get(rotation, "after"));
 	return *ret_rotation ? 0
 			     : errmsg_fail(&call->err, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
 }
