@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Linked keys: what tdefsctl writes into tdefs.conf, what it refuses, and the error where a key is missing."""
 
+import json
 import os
 import shutil
+import signal
 import stat
 import subprocess
 
 import pytest
-from conftest import Volume, run
+from conftest import Volume, run, wait_for
 
 
 def answers(v, code, *args, says=()):
@@ -110,6 +112,14 @@ def test_the_file_keeps_owner_mode_and_place(make_volume, keys):
     assert real.read_text() == before
 
 
+def has_a_socket(pid):
+    place = f"/proc/{pid}/fd"
+    try:
+        return any(os.readlink(f"{place}/{fd}").startswith("socket:") for fd in os.listdir(place))
+    except FileNotFoundError:
+        return False
+
+
 def test_only_a_key_that_may_unwrap_is_linked(make_volume_in):
     v = make_volume_in()
     v.vault.command("key", "create", "old")
@@ -125,6 +135,17 @@ def test_only_a_key_that_may_unwrap_is_linked(make_volume_in):
     answers(v, 0, "unlink", v.name, old)
     v.write_config(allowed_vaults=v.vault.address, linked=None)
     answers(v, 2, "link", v.name, "https://elsewhere.test/keys/tde", says=["allowed_vaults"])
+    # Who changes the file meanwhile is not overwritten.
+    v.write_config(allowed_vaults=None)
+    v.vault.process.send_signal(signal.SIGSTOP)
+    ctl = v.start_ctl("--json", "link", v.name, old)
+    try:
+        wait_for(lambda: has_a_socket(ctl.pid), "the question to the vault")
+        v.config.write_text(v.config.read_text() + "# mine\n")
+    finally:
+        v.vault.process.send_signal(signal.SIGCONT)
+    assert json.loads(ctl.communicate()[0])["exit_code"] == 8 and ctl.returncode == 8
+    assert "# mine" in v.config.read_text() and "linked" not in v.config.read_text()
     v.vault.kill()
     result = v.ctl("--json", "link", v.name, old, check=False)
     assert result.returncode == 8 and "linked" not in v.config.read_text(), result.stdout

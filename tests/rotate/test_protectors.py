@@ -115,6 +115,13 @@ def test_what_is_not_read_is_told(v, directory):
     finally:
         run("umount", place / "crossing")
     assert "No such file" in ask(v, 1, "protectors", f"--in={directory}/none")["not_searched"][0]["why"]
+    # Deeper than it goes is not searched either.
+    deep = directory / "deep"
+    os.makedirs("/".join([str(deep), *199 * ["d"]]))
+    assert disable_safely(v, 0, "f" * 64, deep)["safe"]
+    os.mkdir("/".join([str(deep), *200 * ["d"]]))
+    (missed,) = disable_safely(v, 1, "f" * 64, deep)["not_searched"]
+    assert missed["path"].endswith(200 * "/d") and "too long" in missed["why"]
     # A backing whose disk is not mounted is not one that was never formatted.
     v.unmount()
     shutil.rmtree(v.backing)

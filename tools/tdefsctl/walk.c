@@ -108,7 +108,7 @@ static int look(struct walker *w, int fd)
 	dir = fdopendir(own);
 	if (!dir)
 		return missed(w, -errno);
-	own = -1;
+	IGNORE_RESULT(TAKE_FD(own), "it is the stream's");
 	return go_through(w, dir);
 }
 
