@@ -15,6 +15,7 @@ struct mount_request {
 	const struct volume_config *volume;
 	bool foreground;
 	bool accept_header;
+	bool new_uuid; /* it is a copy, and is to be an instance of its own */
 };
 
 /*

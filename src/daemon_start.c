@@ -17,6 +17,7 @@
 #include "tdefs/metrics_server.h"
 #include "tdefs/secret.h"
 #include "tdefs/vault.h"
+#include "tdefs/volume_copy.h"
 #include "tdefs/volume_event.h"
 
 #define SAY_WAITING_AFTER_MS 3000u
@@ -110,6 +111,17 @@ static int close_mountpoint(const struct daemon *d, struct errmsg *reterr)
 			   d->request->volume->name, d->where, errno_text(r));
 }
 
+static int renew_uuid(const struct daemon *d, struct errmsg *reterr)
+{
+	const struct mount_request *request = d->request;
+	const struct vault_watch watch = { .volume = request->volume->name,
+					   .audit = d->audit,
+					   .by = "new_uuid" };
+
+	return volume_renew_uuid(&sysio_kernel, request->config, request->volume, &watch,
+				 request->accept_header, reterr);
+}
+
 static int open_volume(struct daemon *d, struct errmsg *reterr)
 {
 	const struct mount_request *request = d->request;
@@ -125,7 +137,10 @@ static int open_volume(struct daemon *d, struct errmsg *reterr)
 	d->where = mount_resolve(request->volume->mount);
 	if (!d->where)
 		return errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
-	r = volume_open(request->config, request->volume, &options, &d->volume, reterr);
+	if (request->new_uuid)
+		r = renew_uuid(d, reterr);
+	if (r == 0)
+		r = volume_open(request->config, request->volume, &options, &d->volume, reterr);
 	return r < 0 ? r : close_mountpoint(d, reterr);
 }
 

@@ -12,7 +12,7 @@
 #include "tdefs/crypto.h"
 
 static const char usage_text[] =
-	"usage: tdefs [--config FILE] mount NAME [--foreground] [--accept-header]\n"
+	"usage: tdefs [--config FILE] mount NAME [-f] [--accept-header] [--new-uuid]\n"
 	"       tdefs [--config FILE] unmount NAME\n"
 	"       tdefs --help | --version\n"
 	"\n"
@@ -23,13 +23,14 @@ static const char usage_text[] =
 	"  -f, --foreground     stay, and log to standard error\n"
 	"      --accept-header  take a header this host does not know, or knew newer:\n"
 	"                       once after a restore or a move\n"
+	"      --new-uuid       of a copy, once: make it an instance of its own\n"
 	"\n"
 	"exit: 0 done, 1 failed, 2 usage or configuration, 5 not mounted,\n"
 	"      6 the vault was not reached in time\n";
 
 struct arguments {
 	const char *config;
-	bool foreground, accept_header;
+	bool foreground, accept_header, new_uuid;
 	const char *verb, *name;
 };
 
@@ -42,11 +43,12 @@ static int usage_error(const char *what)
 /* -1: go on; else the exit code. */
 static int parse_options(int argc, char **argv, struct arguments *a)
 {
-	enum { HELP = 256, VERSION, ACCEPT_HEADER };
+	enum { HELP = 256, VERSION, ACCEPT_HEADER, NEW_UUID };
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' },
 		{ "foreground", no_argument, NULL, 'f' },
 		{ "accept-header", no_argument, NULL, ACCEPT_HEADER },
+		{ "new-uuid", no_argument, NULL, NEW_UUID },
 		{ "help", no_argument, NULL, HELP },
 		{ "version", no_argument, NULL, VERSION },
 		{ 0 },
@@ -63,6 +65,9 @@ static int parse_options(int argc, char **argv, struct arguments *a)
 			break;
 		case ACCEPT_HEADER:
 			a->accept_header = true;
+			break;
+		case NEW_UUID:
+			a->new_uuid = true;
 			break;
 		case HELP:
 			fputs(usage_text, stdout);
@@ -110,7 +115,8 @@ static int run(const struct arguments *a, struct errmsg *err)
 {
 	CLEANUP_CONFIG struct config *config = NULL;
 	struct mount_request request = { .foreground = a->foreground,
-					 .accept_header = a->accept_header };
+					 .accept_header = a->accept_header,
+					 .new_uuid = a->new_uuid };
 	int r;
 
 	if (geteuid() != 0) {

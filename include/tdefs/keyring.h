@@ -62,6 +62,9 @@ int header_write(const struct sysio *sys, int header_dirfd,
  */
 void header_add_keys(const struct volume_header *header, struct errmsg *e);
 
+/* A new instance's: random (RFC 9562, version 4). */
+int uuid_make(uint8_t ret_uuid[static 16]) WARN_UNUSED;
+
 /* Put the HMAC of `dek` into the header. */
 int header_seal(struct volume_header *header, const struct secret *dek) WARN_UNUSED;
 

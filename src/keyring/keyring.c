@@ -82,12 +82,12 @@ int slot_put_dek(struct vault *vault, const struct secret *dek, const struct wra
 }
 
 /* RFC 9562, version 4. */
-static int make_uuid(uint8_t uuid[static 16])
+int uuid_make(uint8_t ret_uuid[static 16])
 {
-	int r = random_bytes(uuid, 16);
+	int r = random_bytes(ret_uuid, 16);
 
-	uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40);
-	uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
+	ret_uuid[6] = (uint8_t)((ret_uuid[6] & 0x0f) | 0x40);
+	ret_uuid[8] = (uint8_t)((ret_uuid[8] & 0x3f) | 0x80);
 	return r;
 }
 
@@ -101,7 +101,7 @@ int keyring_create(struct vault *vault, const struct vault_key *key, uint64_t no
 	CLEANUP_SECRET struct secret *dek = NULL;
 	int r;
 
-	r = make_uuid(h.uuid);
+	r = uuid_make(h.uuid);
 	if (r == 0)
 		r = random_bytes(h.key_domain_id, sizeof(h.key_domain_id));
 	if (r == 0)

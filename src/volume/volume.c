@@ -34,6 +34,8 @@ static void volume_free(struct volume *v)
 	backing_close(&v->backing);
 	if (v->lock_fd >= 0)
 		close(v->lock_fd);
+	if (v->instance_fd >= 0)
+		close(v->instance_fd);
 	free(v);
 }
 
@@ -164,6 +166,8 @@ static int open_all(struct volume *v, struct errmsg *reterr)
 	if (r == 0)
 		r = volume_read_header(v, reterr);
 	if (r == 0)
+		r = instance_lock(v, &v->instance_fd, reterr);
+	if (r == 0)
 		r = read_record(v, reterr);
 	if (r == 0)
 		r = open_key(v, reterr);
@@ -197,7 +201,7 @@ int volume_open(const struct config *config, const struct volume_config *vc,
 	atomic_store(&v->probe_interval_ms, vc->settings.guard.probe_interval_ms);
 	pthread_mutex_init(&v->reload_lock, NULL);
 	v->backing = BACKING_NONE;
-	v->lock_fd = -1;
+	v->lock_fd = v->instance_fd = -1;
 	atomic_store(&v->gate.delete_by_all, vc->settings.inaccessible_delete == DELETE_BY_ALL);
 	v->keys = file_keys_new();
 	v->key = key_box_new();

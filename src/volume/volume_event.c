@@ -328,6 +328,30 @@ void volume_event_sync_failed(const struct volume *v, bool freeze, int error)
 	record(v, "sync_failed", details);
 }
 
+void volume_event_header_restored(struct audit *audit, const struct volume_header *header,
+				  const struct header_restored *what)
+{
+	json_t *details = json_object();
+
+	put_header(details, header);
+	if (what->had_one)
+		details_put_number(details, "before", what->before);
+	details_put(details, "kept", what->kept);
+	details_put_json(details, "proved", json_boolean(what->proved));
+	audit_record(audit, AUDIT_MAJOR, "header_restored", details);
+}
+
+void volume_event_uuid_renewed(struct audit *audit, const uint8_t before[static 16],
+			       const struct volume_header *header)
+{
+	json_t *details = json_object();
+	char uuid[UUID_TEXT_LEN];
+
+	put_header(details, header);
+	details_put(details, "before", uuid_format(before, uuid));
+	audit_record(audit, AUDIT_MAJOR, "uuid_renewed", details);
+}
+
 void volume_event_file(const struct volume *v, const char *name, uint64_t ino)
 {
 	json_t *details = json_object();

@@ -4,6 +4,7 @@
 #define TDEFS_VOLUME_EVENT_INTERNAL_H
 
 #include "tdefs/freeze.h"
+#include "tdefs/volume_copy.h"
 #include "tdefs/volume_event.h"
 
 /* state, denial_pending, probe_failed, probe_granted, secondary_serves, primary_serves: what a step of the guard changed. */
@@ -33,6 +34,11 @@ void volume_event_header_repaired(const struct volume *v, int error);
 void volume_event_frozen(const struct volume *v, uint64_t freeze_ms);
 void volume_event_thawed(const struct volume *v, enum freeze_end by, uint64_t held);
 void volume_event_sync_failed(const struct volume *v, bool freeze, int error);
+/* header_restored, uuid_renewed: a header that somebody put there, or made. */
+void volume_event_header_restored(struct audit *audit, const struct volume_header *header,
+				  const struct header_restored *what);
+void volume_event_uuid_renewed(struct audit *audit, const uint8_t before[static 16],
+			       const struct volume_header *header);
 /* Named by `name`; users of the volume can cause these. */
 void volume_event_file(const struct volume *v, const char *name, uint64_t ino);
 /* unmount, if there was a mount. `error`: what could not be made durable. */

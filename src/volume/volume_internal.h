@@ -21,7 +21,7 @@ struct volume {
 	const struct volume_config *vc;
 	const struct sysio *sys;
 	struct backing backing;
-	int lock_fd;
+	int lock_fd, instance_fd;
 	struct header_found found; /* as it was at open; `key` has the one in force */
 	struct expectation expected;
 	struct vault_watch watch;
@@ -65,6 +65,9 @@ static inline unsigned volume_probe_timeout(const struct volume *v)
 {
 	return (unsigned)atomic_load(&v->probe_timeout_ms);
 }
+
+/* Whether another mount of this host has the UUID; the descriptor holds it. -EBUSY. */
+int instance_lock(const struct volume *v, int *ret_fd, struct errmsg *reterr) WARN_UNUSED;
 
 /* Read the header and check it against the pin; needs no key. */
 int volume_read_header(struct volume *v, struct errmsg *reterr) WARN_UNUSED;

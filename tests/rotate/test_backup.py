@@ -6,7 +6,8 @@ import os
 import threading
 
 import pytest
-from conftest import CACHE_MODES, wait_for
+from conftest import CACHE_MODES, run, wait_for
+from engines import SQLite
 from guard_kit import error_of
 
 DATA = b"held until the thaw\n"
@@ -127,3 +128,143 @@ def test_sync_and_its_refusals(make_volume_in):
     assert v.ctl("sync", v.name, check=False).returncode == 8
     v.unmount()
     assert v.ctl("sync", v.name, check=False).returncode == 5
+
+
+def header(v, where=None):
+    return v.ctl_json("header", "dump", str(where or v.name))
+
+
+def refused(v, code, *args, program="ctl"):
+    result = getattr(v, program)(*args, check=False)
+    assert result.returncode == code and "  next: " in result.stderr, result.stdout + result.stderr
+    return result.stderr
+
+
+def test_a_header_is_put_back(make_volume_in, directory):
+    v = make_volume_in()
+    (v.mount_point / "f").write_bytes(DATA)
+    old, new = directory / "old.header", directory / "new.header"
+    v.ctl("header", "backup", v.name, old)
+    assert old.read_bytes() == (v.backing / ".tdefs/header").read_bytes()
+    assert old.stat().st_mode & 0o777 == 0o600
+    assert "nothing is overwritten" in refused(v, 1, "header", "backup", v.name, old)
+    v.vault.command("key", "create", "tde")
+    v.ctl("rotate", v.name)
+    v.ctl("header", "backup", v.name, new)
+    assert "it is mounted" in refused(v, 1, "header", "restore", v.name, new)
+    v.unmount()
+    # Both copies are lost: the pin knows whose header and which it was.
+    for name in ("header", "header.bak"):
+        (v.backing / ".tdefs" / name).write_bytes(b"lost")
+    assert "older" in refused(v, 1, "header", "restore", v.name, old)
+    assert (v.backing / ".tdefs/header").read_bytes() == b"lost"
+    answer = json.loads(v.ctl("--json", "header", "restore", v.name, new).stdout)
+    assert answer["proved"] and (v.backing / ".tdefs" / answer["kept"]).read_bytes() == b"lost"
+    v.mount()
+    assert (v.mount_point / "f").read_bytes() == DATA
+    v.unmount()
+    # An older one, by force: the pin moves, and what was there is kept beside what was kept before.
+    v.ctl("header", "restore", v.name, old, "--force")
+    assert header(v)["sequence"] == 1
+    assert {"header.kept-1", "header.kept-2", "header.bak.kept-1"} <= set(os.listdir(v.backing / ".tdefs"))
+    v.mount()
+    assert (v.mount_point / "f").read_bytes() == DATA
+    assert [e["sequence"] for e in events(v, "header_restored")] == [2, 1]
+    v.unmount()
+    # One that no vault opens now is put back by force only, and said to be unproved.
+    version = v.active_kid().removeprefix(f"{v.vault.url}/keys/")
+    v.vault.command("key", "disable", version)
+    assert "--force" in refused(v, 1, "header", "restore", v.name, old)
+    assert "without proof" in v.ctl("header", "restore", v.name, old, "--force").stdout
+    v.vault.command("key", "enable", version)
+    v.mount()
+
+
+def test_no_header_of_another_volume_or_of_nobody(make_volume_in, make_volume, directory):
+    v, other = make_volume_in(), make_volume("other")
+    foreign, own, edited = (directory / f"{n}.header" for n in ("foreign", "own", "edited"))
+    other.ctl("header", "backup", other.name, foreign)
+    v.ctl("header", "backup", v.name, own)
+    v.unmount()
+    for force in ((), ("--force",)):
+        assert "another volume's" in refused(v, 1, "header", "restore", v.name, foreign, *force)
+    edited.write_bytes(own.read_bytes()[:-1])
+    assert "damaged" in refused(v, 1, "header", "restore", v.name, edited)
+    (v.state / f"{v.name}.pin").unlink()
+    for name in ("header", "header.bak"):
+        (v.backing / ".tdefs" / name).unlink()
+    assert "neither a good header nor a pin" in refused(v, 1, "header", "restore", v.name, own)
+    v.ctl("header", "restore", v.name, own, "--force")
+    assert events(v, "header_restored")[-1]["proved"]
+    v.mount()
+
+
+COPIES = {"cp": ["cp", "-a"], "rsync": ["rsync", "-aS"], "tar": None}
+
+
+def copy_by(how, source, target):
+    target.mkdir(mode=0o700)
+    if how == "tar":
+        run("sh", "-c", f"tar -C {source} -cSf - . | tar -C {target} -xSf -")
+    else:
+        run(*COPIES[how], f"{source}/" if how == "rsync" else f"{source}/.", f"{target}/")
+
+
+@pytest.mark.parametrize("how", COPIES)
+def test_a_snapshot_under_load_beside_its_original(make_volume_in, directory, how):
+    v = make_volume_in()
+    engine = SQLite(v.mount_point)
+    engine.create()
+    engine.start_load(1)
+    twin, twin_mount = directory / "twin", directory / "twin-mnt"
+    twin_mount.mkdir()
+    try:
+        engine.await_commits(20)
+        freeze(v)
+        acked = set(engine.acked)
+        copy_by(how, v.backing, twin)
+        v.ctl("thaw", v.name)
+        engine.await_commits(20)  # it goes on
+        with open(v.config, "a", encoding="utf-8") as config:
+            config.write(f"[volume twin]\nbacking = {twin}\nmount = {twin_mount}\n")
+        proof = v.ctl_json("restore-proof", str(twin))
+        assert proof["bad"] == [] and proof["key_used"] and proof["files"] > 0
+        assert [p["kid"] for p in proof["protectors"]] == [v.active_kid()]
+        assert "--accept-header" in refused(v, 1, "mount", "twin", program="tdefs")
+        assert "--new-uuid" in refused(v, 1, "mount", "twin", "--accept-header", program="tdefs")
+        v.tdefs("mount", "twin", "--new-uuid")
+        try:
+            assert header(v, twin)["uuid"] != header(v)["uuid"]
+            assert header(v, twin)["key_domain_id"] == header(v)["key_domain_id"]
+            assert v.status()["state"] == "online"
+            copy = SQLite(twin_mount)
+            copy.acked = acked
+            copy.check()
+            v.tdefs("unmount", "twin")
+            v.tdefs("mount", "twin")  # from now on as any other
+        finally:
+            v.tdefs("unmount", "twin")
+    finally:
+        engine.kill()
+    v.remount()
+    engine.check()
+
+
+def test_a_copy_on_another_host(make_volume_in, directory):
+    v = make_volume_in()
+    (v.mount_point / "f").write_bytes(DATA)
+    v.ctl("sync", v.name)
+    v.vault.command("key", "disable", "tde")
+    assert v.ctl("restore-proof", v.name, check=False).returncode != 0  # no key: no proof
+    v.vault.command("key", "enable", "tde")
+    v.reach("online")
+    v.unmount()
+    v.state.rename(directory / "state-of-the-first-host")
+    v.state.mkdir()
+    moved = directory / "moved"
+    copy_by("cp", v.backing, moved)
+    v.backing = moved
+    v.write_config()
+    assert "--accept-header" in refused(v, 1, "mount", v.name, program="tdefs")
+    v.mount("--accept-header")
+    assert (v.mount_point / "f").read_bytes() == DATA

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tdefsctl header dump: everything a header says, which is nothing secret. */
+/* tdefsctl header: its verbs, and of them dump: everything a header says, which is nothing secret. */
+#include "header_copy.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -120,8 +122,13 @@ int verb_header(struct call *call)
 	struct target t;
 	int code = EXIT_CODE_DONE;
 
-	if (strcmp(call->args[0], "dump") != 0)
-		return usage_error(call, "header dump is what there is");
+	if (call->nargs == 3 && strcmp(call->args[0], "restore") == 0)
+		return header_restore(call, call->args[1], call->args[2]);
+	if (call->nargs == 3 && strcmp(call->args[0], "backup") == 0)
+		return header_backup(call, call->args[1], call->args[2]);
+	if (call->nargs != 2 || strcmp(call->args[0], "dump") != 0)
+		return usage_error(call, "it is header dump NAME, header backup NAME FILE or "
+					 "header restore NAME FILE");
 	if (target_open(call, call->args[1], &t) < 0)
 		return call_failed(call);
 	if (call->json)

@@ -72,7 +72,8 @@ static int load_config(const struct verb *verb, struct call *call, struct config
 	bool keyless = verb->run == verb_header || (verb->run == verb_verify && call->without_key);
 	int r = config_load(path, ret_config, &call->err);
 
-	if (r == -ENOENT && !path && keyless && strchr(call->args[call->nargs - 1], '/'))
+	if (r == -ENOENT && !path && keyless &&
+	    strchr(call->args[call->nargs > 2 ? 1 : call->nargs - 1], '/'))
 		return config_parse("", "", ret_config, &call->err);
 	return r;
 }

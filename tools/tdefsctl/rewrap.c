@@ -73,21 +73,6 @@ int rotation_report(struct call *call, const json_t *rotation)
 	return EXIT_CODE_DONE;
 }
 
-/* The volume whose backing this is: of that the pin counts, too. */
-static const struct volume_config *volume_of(const struct call *call, const struct target *t)
-{
-	CLEANUP_FREE char *path = realpath(t->backing_path, NULL);
-
-	for (size_t i = 0; path && !t->volume && i < call->config->nvolumes; i++) {
-		const struct volume_config *vc = &call->config->volumes[i];
-		CLEANUP_FREE char *backing = realpath(vc->backing, NULL);
-
-		if (backing && strcmp(backing, path) == 0)
-			return vc;
-	}
-	return t->volume;
-}
-
 static int no_memory(struct call *call)
 {
 	return errmsg_fail(&call->err, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
@@ -106,7 +91,7 @@ static const char *log_of(const struct call *call, const struct volume_config *v
 int rewrap_target(struct call *call, const char *verb, const struct target *t,
 		  const struct rotation_request *request, json_t **ret_rotation)
 {
-	const struct volume_config *vc = volume_of(call, t);
+	const struct volume_config *vc = target_volume(call, t);
 	const struct vault_watch watch = call_watch(call, verb, t->label, log_of(call, vc, t));
 	const struct rewrap rewrap = { .sys = &sysio_kernel,
 				       .config = call->config,

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -39,6 +40,20 @@ int target_open(struct call *call, const char *name, struct target *ret_target)
 	}
 	*ret_target = t;
 	return 0;
+}
+
+const struct volume_config *target_volume(const struct call *call, const struct target *t)
+{
+	CLEANUP_FREE char *path = realpath(t->backing_path, NULL);
+
+	for (size_t i = 0; path && !t->volume && i < call->config->nvolumes; i++) {
+		const struct volume_config *vc = &call->config->volumes[i];
+		CLEANUP_FREE char *backing = realpath(vc->backing, NULL);
+
+		if (backing && strcmp(backing, path) == 0)
+			return vc;
+	}
+	return t->volume;
 }
 
 void target_close(struct target *t)

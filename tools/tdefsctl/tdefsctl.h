@@ -54,6 +54,7 @@ int verb_metrics(struct call *call);
 int verb_events(struct call *call);
 int verb_header(struct call *call);
 int verb_verify(struct call *call);
+int verb_restore_proof(struct call *call);
 int verb_accept_lost(struct call *call);
 int verb_lock(struct call *call);
 int verb_resume(struct call *call);
@@ -117,6 +118,8 @@ struct target {
 };
 int target_open(struct call *call, const char *name, struct target *ret_target) WARN_UNUSED;
 void target_close(struct target *t);
+/* The volume whose backing it is, also by its path: of that the pin counts, too. NULL: none's. */
+const struct volume_config *target_volume(const struct call *call, const struct target *t);
 
 /*
  * Open a regular file beneath `dirfd` (AT_FDCWD: where we are) with `flags`:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tdefsctl verify: the header, and header and length of every file, mounted or not. */
+/* tdefsctl verify, restore-proof: the header, and header and length of every file, mounted or not. */
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tdefs/bytes.h"
 #include "tdefs/secret.h"
 #include "tdefsctl.h"
 
@@ -20,6 +21,7 @@ struct verification {
 	dev_t root_dev;
 	uint64_t files;
 	json_t *bad; /* of {path, verdict} */
+	bool proof;  /* that it can be restored: say with which key */
 	time_t last_progress;
 	bool progress_shown;
 };
@@ -153,6 +155,39 @@ static int note_header(struct verification *v)
 	return r;
 }
 
+/* What must be kept for this copy to open: the active slot's key does it. */
+static json_t *protectors_json(const struct volume_header *h)
+{
+	CLEANUP_JSON json_t *list = json_array();
+	char thumbprint[HEX_LEN(32)];
+
+	for (size_t i = 0; list && i < VOLUME_SLOT_COUNT; i++) {
+		const struct key_slot *s = &h->slots[i];
+		json_t *one;
+
+		if (s->state == SLOT_EMPTY)
+			continue;
+		one = json_pack("{s:s, s:o, s:s, s:I}", "state",
+				s->state == SLOT_ACTIVE ? "active" : "previous", "kid",
+				text_json(s->kid), "thumbprint",
+				hex_encode(s->thumbprint, sizeof(s->thumbprint), thumbprint),
+				"created", (json_int_t)s->created);
+		if (json_array_append_new(list, one) < 0)
+			return NULL;
+	}
+	return TAKE_PTR(list);
+}
+
+static void print_protectors(const struct volume_header *h)
+{
+	for (size_t i = 0; i < VOLUME_SLOT_COUNT; i++) {
+		CLEANUP_FREE char *kid = text_new(h->slots[i].kid);
+
+		if (h->slots[i].state == SLOT_ACTIVE)
+			printf("  opens with %s\n", kid ? kid : "?");
+	}
+}
+
 static int report(const struct verification *v)
 {
 	CLEANUP_FREE char *label = text_new(v->target->label);
@@ -161,17 +196,20 @@ static int report(const struct verification *v)
 	size_t i;
 
 	if (v->call->json)
-		return print_json(json_pack("{s:i, s:o, s:b, s:I, s:O}", "schema", CONTROL_SCHEMA,
-					    "backing", text_json(v->target->backing_path),
-					    "key_used", v->context.keys != NULL, "files",
-					    (json_int_t)v->files, "bad", v->bad),
-				  code);
+		return print_json(
+			json_pack("{s:i, s:o, s:b, s:I, s:O, s:o}", "schema", CONTROL_SCHEMA,
+				  "backing", text_json(v->target->backing_path), "key_used",
+				  v->context.keys != NULL, "files", (json_int_t)v->files, "bad",
+				  v->bad, "protectors", protectors_json(&v->target->header.header)),
+			code);
 	json_array_foreach(v->bad, i, bad)
 		printf("BAD %s: %s\n", json_string_value(json_object_get(bad, "path")),
 		       json_string_value(json_object_get(bad, "verdict")));
 	printf("%s: %llu files checked%s, %zu bad\n", label ? label : "?",
 	       (unsigned long long)v->files,
 	       v->context.keys ? "" : " (without the key: no HMAC was)", json_array_size(v->bad));
+	if (v->proof)
+		print_protectors(&v->target->header.header);
 	return code;
 }
 
@@ -215,12 +253,12 @@ static int make_keys(struct call *call, struct secret *dek, struct file_keys **r
 		     : 0;
 }
 
-int verb_verify(struct call *call)
+static int verify_target(struct call *call, bool proof)
 {
 	CLEANUP_SECRET struct secret *dek = NULL;
 	CLEANUP_FILE_KEYS struct file_keys *keys = NULL;
 	struct target t;
-	struct verification v = { .call = call, .target = &t };
+	struct verification v = { .call = call, .target = &t, .proof = proof };
 	const struct volume_header *h = &t.header.header;
 	int code;
 
@@ -245,4 +283,14 @@ int verb_verify(struct call *call)
 	json_decref(v.bad);
 	target_close(&t);
 	return code;
+}
+
+int verb_verify(struct call *call)
+{
+	return verify_target(call, false);
+}
+
+int verb_restore_proof(struct call *call)
+{
+	return verify_target(call, true);
 }

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A header that is put back from a backup of it. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tdefs/secret.h"
+#include "tdefs/volume_copy.h"
+#include "volume_event.h"
+
+#define KEPT_MOST 1000
+
+struct work {
+	const struct header_restore *restore;
+	const char *label;
+	struct header_found found; /* what is there, if `had_one` */
+	struct pin pin;
+	bool has_pin;
+	struct header_restored *what;
+};
+
+static int look(struct work *w, struct errmsg *reterr)
+{
+	const struct header_restore *o = w->restore;
+	struct errmsg damage = { 0 };
+	int r = header_read(o->sys, o->backing->header_fd, w->label, &w->found, &damage);
+
+	w->what->had_one = r == 0;
+	w->what->before = r == 0 ? w->found.header.sequence : 0;
+	if (r < 0 && r != -ENOENT && r != -EBADMSG) {
+		*reterr = damage;
+		return r;
+	}
+	r = o->volume ? pin_read(o->sys, o->config->state_dir, o->volume->name, &w->pin) : -ENOENT;
+	w->has_pin = r == 0;
+	if (r == 0 || r == -ENOENT || r == -EBADMSG)
+		return 0;
+	errmsg_next(reterr, "make %s readable", o->config->state_dir);
+	return errmsg_fail(reterr, r, EXIT_CODE_FAILED, "%s: cannot read its pin: %s", w->label,
+			   errno_text(r));
+}
+
+/* In what it differs from the header that is there, or from the pin; NULL: it is of this volume. */
+static const char *differs(const struct work *w)
+{
+	const struct volume_header *h = w->restore->header, *was = &w->found.header;
+	const struct pin now = pin_of_header(h);
+	struct pin before = w->pin;
+
+	if (w->what->had_one) {
+		before = pin_of_header(was);
+		if (memcmp(h->key_domain_id, was->key_domain_id, 16) != 0)
+			return "its key domain";
+	} else if (!w->has_pin)
+		return NULL;
+	if (memcmp(now.uuid, before.uuid, 16) != 0)
+		return "its UUID";
+	return memcmp(now.dek_id, before.dek_id, 16) != 0 ? "its DEK" : NULL;
+}
+
+static int check_whose(const struct work *w, struct errmsg *reterr)
+{
+	const char *what = differs(w);
+	const uint64_t highest =
+		w->has_pin && w->pin.sequence > w->what->before ? w->pin.sequence : w->what->before;
+	const uint64_t sequence = w->restore->header->sequence;
+
+	if (what) {
+		errmsg_next(reterr,
+			    "find the backup of this volume's header: tdefsctl header dump");
+		return errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_FAILED,
+				   "%s: not restored: it is another volume's header: %s differs",
+				   w->label, what);
+	}
+	if (w->restore->force)
+		return 0;
+	errmsg_next(reterr, "if that is what you want: --force");
+	if (!w->what->had_one && !w->has_pin)
+		return errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_FAILED,
+				   "%s: not restored: there is neither a good header nor a pin to "
+				   "say that this is its header",
+				   w->label);
+	if (sequence < highest)
+		return errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_FAILED,
+				   "%s: not restored: it is older (sequence %llu) than what it "
+				   "would replace (%llu)",
+				   w->label, (unsigned long long)sequence,
+				   (unsigned long long)highest);
+	return 0;
+}
+
+/* Whoever holds the DEK made it, and its key is there. A wrong HMAC is never forced. */
+static int prove(const struct work *w, struct errmsg *reterr)
+{
+	const struct header_restore *o = w->restore;
+	CLEANUP_SECRET struct secret *dek = NULL;
+	struct errmsg *why = &w->what->why_not;
+	int r = volume_dek(o->config, o->watch, o->header, &dek, why);
+
+	w->what->proved = r == 0;
+	if (r == 0 || (o->force && r != -EBADMSG))
+		return 0;
+	*reterr = *why;
+	if (r != -EBADMSG)
+		errmsg_next(reterr, "%s; or restore it without this proof: --force", why->next);
+	return r;
+}
+
+/* Under a name that is free, as it is: whatever it is, it may be needed yet. */
+static int keep_copy(const struct work *w, const char *name)
+{
+	const struct header_restore *o = w->restore;
+	const int fd = o->backing->header_fd;
+	char kept[32];
+	int r = -EEXIST;
+
+	for (unsigned n = 1; r == -EEXIST && n < KEPT_MOST; n++) {
+		(void)snprintf(kept, sizeof(kept), "%s.kept-%u", name, n);
+		r = o->sys->linkat(fd, name, fd, kept, 0);
+	}
+	if (r == 0 && !w->what->kept[0])
+		memcpy(w->what->kept, kept, sizeof(kept));
+	return r == -ENOENT ? 0 : r;
+}
+
+static int keep(const struct work *w, struct errmsg *reterr)
+{
+	int r = 0;
+
+	for (int i = 0; r == 0 && i < HEADER_COPIES; i++)
+		if (!w->what->had_one || w->found.state[i] != HEADER_COPY_GOOD || i == 0)
+			r = keep_copy(w, header_copy_names[i]);
+	if (r == 0)
+		r = w->restore->sys->fsync(w->restore->backing->header_fd);
+	if (r == 0)
+		return 0;
+	errmsg_next(reterr, "look at %s and its file system", STORE_HEADER_DIR);
+	return errmsg_fail(reterr, r, EXIT_CODE_FAILED,
+			   "%s: not restored: cannot keep the header that is there: %s", w->label,
+			   errno_text(r));
+}
+
+/* A pin that is lower than the header is one that a mount takes. */
+static int put(const struct work *w, struct errmsg *reterr)
+{
+	const struct header_restore *o = w->restore;
+	const struct pin now = pin_of_header(o->header);
+	const bool lowered = w->has_pin && now.sequence < w->pin.sequence;
+	int r = 0;
+
+	if (o->volume && lowered)
+		r = pin_write(o->sys, o->config->state_dir, o->volume->name, &now);
+	if (r == 0)
+		r = header_write(o->sys, o->backing->header_fd, o->header);
+	if (r == 0 && o->volume && !lowered)
+		r = pin_write(o->sys, o->config->state_dir, o->volume->name, &now);
+	if (r == 0)
+		return 0;
+	errmsg_next(reterr, "look at the disk, then restore it again");
+	return errmsg_fail(reterr, r, EXIT_CODE_FAILED, "%s: cannot write its header and pin: %s",
+			   w->label, errno_text(r));
+}
+
+int volume_restore_header(const struct header_restore *o, struct header_restored *ret_what,
+			  struct errmsg *reterr)
+{
+	CLEANUP_FREE struct work *w = calloc(1, sizeof(*w));
+	CLEANUP_CLOSE int lock_fd = -1;
+	int r;
+
+	*ret_what = (struct header_restored){ 0 };
+	if (!w)
+		return errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
+	w->restore = o;
+	w->label = o->volume ? o->volume->name : o->watch->volume;
+	w->what = ret_what;
+	r = backing_lock(o->backing, w->label, &lock_fd, reterr);
+	if (r == 0)
+		r = look(w, reterr);
+	if (r == 0)
+		r = check_whose(w, reterr);
+	if (r == 0)
+		r = prove(w, reterr);
+	if (r == 0)
+		r = keep(w, reterr);
+	if (r == 0)
+		r = put(w, reterr);
+	if (r == 0)
+		volume_event_header_restored(o->watch->audit, o->header, ret_what);
+	return r;
+}
