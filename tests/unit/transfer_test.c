@@ -270,13 +270,14 @@ static void holes_stay_holes_and_zeros_zeros(void **state)
 
 /* When a name of the source is opened for the nth time it has just become a link to another file. */
 static const char *exchanged;
+static char elsewhere[PATH_LEN + 64]; /* on the same file system */
 static unsigned exchange_at;
 
 static int exchanging_openat(int dirfd, const char *path, int flags, mode_t mode)
 {
 	if (strcmp(path, exchanged) == 0 && exchange_at && --exchange_at == 0) {
 		assert_int_equal(rename(in(source, exchanged), in(source, "moved")), 0);
-		assert_int_equal(symlink("/etc", in(source, exchanged)), 0);
+		assert_int_equal(symlink(elsewhere, in(source, exchanged)), 0);
 	}
 	return sysio_kernel.openat(dirfd, path, flags, mode);
 }
@@ -287,6 +288,8 @@ static void exchange(const char *name, bool directory, unsigned at)
 		assert_int_equal(mkdir(in(source, name), 0700), 0);
 	else
 		make_file(name, 10, 'e');
+	(void)snprintf(elsewhere, sizeof(elsewhere), "%s",
+		       directory ? place : in(source, "another"));
 	odd = sysio_kernel;
 	odd.openat = exchanging_openat;
 	exchanged = name;
@@ -294,7 +297,6 @@ static void exchange(const char *name, bool directory, unsigned at)
 	assert_int_equal(run_with(&odd, MIB), -ESTALE);
 	assert_int_equal(exchange_at, 0);
 	assert_non_null(strstr(err.text, name));
-	assert_int_not_equal(access(in(target, "f/passwd"), F_OK), 0);
 	unlink(in(source, name));
 	if (directory)
 		rmdir(in(source, "moved"));
@@ -306,6 +308,7 @@ static void exchange(const char *name, bool directory, unsigned at)
 static void a_name_that_becomes_a_link_is_refused(void **state)
 {
 	(void)state;
+	make_file("another", 10, 'g');
 	/* Opened to look at it, to copy it, to compare it; a directory's copy is, too. */
 	for (unsigned at = 1; at <= 3; at++) {
 		exchange("f", false, at);
