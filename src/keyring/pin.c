@@ -29,6 +29,17 @@ static int open_state_dir(const struct sysio *sys, const char *state_dir, bool c
 	return sys->openat(AT_FDCWD, state_dir, O_RDONLY | O_DIRECTORY, 0);
 }
 
+/* The directory's own name: whoever made it may have been killed before it was safe. */
+static int sync_name_of(const struct sysio *sys, int dirfd)
+{
+	int fd = sys->openat(dirfd, "..", O_RDONLY | O_DIRECTORY, 0);
+	int r = fd < 0 ? fd : sys->fsync(fd);
+
+	if (fd >= 0)
+		IGNORE_RESULT(sys->close(fd), "only read");
+	return r;
+}
+
 /* The length. */
 static int pin_print(const struct pin *pin, char text[static PIN_TEXT_MAX])
 {
@@ -77,13 +88,14 @@ int pin_write(const struct sysio *sys, const char *state_dir, const char *volume
 {
 	CLEANUP_CLOSE int dirfd = open_state_dir(sys, state_dir, true);
 	char name[NAME_MAX + 1], text[PIN_TEXT_MAX];
-	int len;
+	int len, r;
 
 	if (dirfd < 0)
 		return dirfd;
 	(void)snprintf(name, sizeof(name), "%s.pin", volume);
 	len = pin_print(pin, text);
-	return atomic_file_write(sys, dirfd, name, 0600, text, (size_t)len);
+	r = atomic_file_write(sys, dirfd, name, 0600, text, (size_t)len);
+	return r < 0 ? r : sync_name_of(sys, dirfd);
 }
 
 void pin_remove(const struct sysio *sys, const char *state_dir, const char *volume)

@@ -76,15 +76,19 @@ int volume_read_header(struct volume *v, struct errmsg *reterr)
 	return v->accept_header ? 0 : check_pin(v, reterr);
 }
 
-/* After the first unwrap in this mount: the header is what it was said to be. */
+/*
+ * After the first unwrap in this mount: the header is what it was said to be. A copy that a killed
+ * rotation left may not be safe on disk: it becomes so before the pin refuses the one before.
+ */
 static int know_header(struct volume *v, struct errmsg *reterr)
 {
-	int r = v->header_known ? 0 : update_pin(v, reterr);
+	int r;
 
-	if (r == 0 && !v->header_known)
-		repair_header(v);
-	if (r == 0)
-		v->header_known = true;
+	if (v->header_known)
+		return 0;
+	repair_header(v);
+	r = update_pin(v, reterr);
+	v->header_known = r == 0;
 	return r;
 }
 

@@ -5,12 +5,13 @@
 #include <assert.h>
 #include <dirent.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards all below */
 static unsigned countdown;
 static int fault_error;
-static bool fault_for_ever, fault_hit;
+static bool fault_for_ever, fault_hit, fault_kills;
 static const char *only;
 
 void faults_arm(unsigned n, int error, bool for_ever)
@@ -19,7 +20,14 @@ void faults_arm(unsigned n, int error, bool for_ever)
 	countdown = n;
 	fault_error = error;
 	fault_for_ever = for_ever;
-	fault_hit = false;
+	fault_hit = fault_kills = false;
+}
+
+void faults_kill(unsigned n)
+{
+	faults_arm(n, 0, true);
+	LOCK_SCOPE(&lock);
+	fault_kills = true;
 }
 
 bool faults_disarm(void)
@@ -56,6 +64,8 @@ static int meet(const char *slot)
 		countdown--;
 		return 0;
 	}
+	if (fault_kills)
+		IGNORE_RESULT(raise(SIGKILL), "it does not return");
 	fault_hit = true;
 	if (!fault_for_ever)
 		countdown = 0;

@@ -14,6 +14,8 @@ extern const struct sysio faults_sysio;
 
 /* The n-th call from now (1: the next) answers `error`; `for_ever`: and all after it. */
 void faults_arm(unsigned n, int error, bool for_ever);
+/* The process dies by SIGKILL at the n-th call from now. */
+void faults_kill(unsigned n);
 /* Off; true if a call failed since it was armed. */
 bool faults_disarm(void);
 /* Only calls of this slot count while armed; NULL: all. A name as in struct sysio. */

@@ -299,11 +299,11 @@ static void another_header_is_told(void **state)
 	open_audit();
 	v = open_volume(true);
 	assert_int_equal(volume_close(v), 0); /* never mounted */
-	assert_events("key_get key_unwrap pin_updated header_repaired state");
-	assert_true(json_is_true(detail(2, "accept_header")));
-	assert_null(detail(2, "before"));
-	assert_detail(3, "header", "damaged");
-	assert_detail(3, "header_bak", "good");
+	assert_events("key_get key_unwrap header_repaired pin_updated state");
+	assert_true(json_is_true(detail(3, "accept_header")));
+	assert_null(detail(3, "before"));
+	assert_detail(2, "header", "damaged");
+	assert_detail(2, "header_bak", "good");
 	config_free(config);
 }
 
