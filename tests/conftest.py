@@ -116,6 +116,8 @@ def parent_of(pid):
 class Volume:
     """One volume, its configuration and its daemon."""
 
+    within = ()  # what its programs are started by: support/region.py
+
     def __init__(self, directory, name="sales", backing=None, key=None, **settings):
         self.directory = Path(directory)
         self.name = name
@@ -160,16 +162,16 @@ class Volume:
                 "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={self.directory}/sanitizer"}
 
     def tdefs(self, *args, check=True):
-        return run(BUILD / "tdefs", "--config", self.config, *args, check=check,
+        return run(*self.within, BUILD / "tdefs", "--config", self.config, *args, check=check,
                    env=self._environment())
 
     def ctl(self, *args, check=True):
-        return run(BUILD / "tdefsctl", "--config", self.config, *args, check=check,
+        return run(*self.within, BUILD / "tdefsctl", "--config", self.config, *args, check=check,
                    env=self._environment())
 
     def start_ctl(self, *args):
         """The same, not waited for: whoever starts it ends it."""
-        return subprocess.Popen([BUILD / "tdefsctl", "--config", self.config, *args],
+        return subprocess.Popen([*self.within, BUILD / "tdefsctl", "--config", self.config, *args],
                                 stdout=subprocess.PIPE, text=True, env={**os.environ, **self._environment()})
 
     def ctl_json(self, *args):

@@ -50,10 +50,11 @@ class Server:
 
     process = None
     children = ()
+    within = ()  # what it is started by: region.py
 
     def _spawn(self, command, log):
         with open(log, "ab") as out:
-            self.process = subprocess.Popen([str(c) for c in command], stdout=out, stderr=out,
+            self.process = subprocess.Popen([str(c) for c in (*self.within, *command)], stdout=out, stderr=out,
                                             stdin=subprocess.DEVNULL, cwd="/")
 
     def kill(self):
@@ -154,6 +155,8 @@ class Load:
 class PostgreSQL(Server):
     user = "postgres"
 
+    listen = ""  # addresses of other hosts' clients
+
     def __init__(self, data, work, port=5999):
         self.data, self.work, self.port = Path(data), Path(work), port
         self.log = self.work / "postgresql.log"
@@ -174,7 +177,7 @@ class PostgreSQL(Server):
 
     def start(self):
         self._spawn([*as_user(self.user), PG_BIN / "postgres", "-D", self.data, "-k", self.sockets,
-                     "-p", self.port, "-c", "listen_addresses=", "-c", "checkpoint_timeout=30s",
+                     "-p", self.port, "-c", f"listen_addresses={self.listen}", "-c", "checkpoint_timeout=30s",
                      "-c", "shared_buffers=32MB", "-c", "max_wal_size=256MB"], self.log)
         self._await_start(self.connect, self.log)
 

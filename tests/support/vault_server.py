@@ -83,6 +83,8 @@ class Identity:
 
 
 class VaultServer:
+    within = ()  # what it is started by: region.py
+
     def __init__(self, directory, *options, faults=True):
         self.directory = Path(directory)
         self.data = self.directory / "vault"
@@ -107,7 +109,7 @@ class VaultServer:
         output = self.directory / "server.out"
         with open(output, "wb") as out, open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [BUILD / "tdefs-vault", "serve", *self.arguments(), "--listen",
+                [*self.within, BUILD / "tdefs-vault", "serve", *self.arguments(), "--listen",
                  listen or f"127.0.0.1:{take_port()}",
                  *self.options, *more], stdout=out, stderr=log,
                 env={**os.environ, **self.environment()})
