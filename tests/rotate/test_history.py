@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A volume that has seen many protectors: its old backups, with and without their keys; all kinds under load."""
 
+import re
 import shutil
 
 from conftest import Volume, wait_for
@@ -63,7 +64,10 @@ def test_old_backups_with_and_without_their_keys(make_volume_in, directory):
         if not kids[n].startswith(f"{v.kid}/"):  # a version of today's protector needs no more
             refused = v.tdefs("mount", v.name, "--accept-header", check=False)
             assert refused.returncode != 0 and "  next: " in refused.stderr, refused.stderr
-            assert kids[n] in refused.stderr, refused.stderr
+            for slot in v.ctl_json("header", "dump", v.name)["slots"]:
+                what = rf"{slot['state']}: thumbprint {slot['thumbprint']}, in use \d.* UTC to .*, {slot['kid']}"
+                assert re.search(what, refused.stderr), refused.stderr
+            assert "tdefsctl link" in refused.stderr and kids[n] in refused.stderr, refused.stderr
             v.write_config(linked=kids[n])
         # Its key is disabled: that is final, whatever else is linked; and it is back.
         if kids[n].startswith("https:"):

@@ -22,7 +22,7 @@
 #include "tdefs/volume_rotate.h"
 
 #define KEYS	3
-#define TRIES	6 /* random futures of each power cut */
+#define TRIES	4 /* random futures of each power cut */
 #define TIMEOUT VAULT_COMMAND_TIMEOUT_MS
 
 static char dir[TEMPORARY_PATH_MAX], root[TEMPORARY_PATH_MAX + 8];
