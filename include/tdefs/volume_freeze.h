@@ -10,7 +10,7 @@
 #include "tdefs/freeze.h"
 #include "tdefs/volume.h"
 
-#define FREEZE_MOST_MS (5u * 60 * 1000)
+#define FREEZE_MOST_MS UINT64_C(300000) /* 5 minutes */
 
 /* The last sync or freeze in this mount. */
 struct freeze_view {

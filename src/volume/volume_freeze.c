@@ -13,7 +13,7 @@
 #include "volume_rotate.h"
 
 /* Dirty pages of a large file may take a while, and count as nothing until all are written. */
-#define DRAIN_PATIENCE_MS (10u * 60 * 1000)
+#define DRAIN_PATIENCE_MS UINT64_C(600000)
 #define OTHERS_WAIT_MS	  10000u
 #define CREW_MOST	  16u
 

@@ -6,7 +6,7 @@ import os
 import threading
 
 import pytest
-from conftest import CACHE_MODES, run, wait_for
+from conftest import CACHE_MODES, is_mounted, run, wait_for
 from engines import SQLite
 from guard_kit import error_of
 
@@ -233,19 +233,18 @@ def test_a_snapshot_under_load_beside_its_original(make_volume_in, directory, ho
         assert "--accept-header" in refused(v, 1, "mount", "twin", program="tdefs")
         assert "--new-uuid" in refused(v, 1, "mount", "twin", "--accept-header", program="tdefs")
         v.tdefs("mount", "twin", "--new-uuid")
-        try:
-            assert header(v, twin)["uuid"] != header(v)["uuid"]
-            assert header(v, twin)["key_domain_id"] == header(v)["key_domain_id"]
-            assert v.status()["state"] == "online"
-            copy = SQLite(twin_mount)
-            copy.acked = acked
-            copy.check()
-            v.tdefs("unmount", "twin")
-            v.tdefs("mount", "twin")  # from now on as any other
-        finally:
-            v.tdefs("unmount", "twin")
+        assert header(v, twin)["uuid"] != header(v)["uuid"]
+        assert header(v, twin)["key_domain_id"] == header(v)["key_domain_id"]
+        assert v.status()["state"] == "online"
+        copy = SQLite(twin_mount)
+        copy.acked = acked
+        copy.check()
+        v.tdefs("unmount", "twin")
+        v.tdefs("mount", "twin")  # from now on as any other
     finally:
         engine.kill()
+        if is_mounted(twin_mount):
+            v.tdefs("unmount", "twin")
     v.remount()
     engine.check()
 
