@@ -35,6 +35,8 @@ struct header_found {
 
 /* File names of the copies in the header directory. */
 extern const char *const header_copy_names[HEADER_COPIES];
+/* Of one that a restore put aside: NAME, this, and a number. */
+#define HEADER_KEPT ".kept-"
 const char *header_copy_state_text(enum header_copy_state state);
 
 /* Is there any copy of a header, good or not, in the header directory? 1, 0 or an errno. */

@@ -116,7 +116,7 @@ static int keep_copy(const struct work *w, const char *name)
 	int r = -EEXIST;
 
 	for (unsigned n = 1; r == -EEXIST && n < KEPT_MOST; n++) {
-		(void)snprintf(kept, sizeof(kept), "%s.kept-%u", name, n);
+		(void)snprintf(kept, sizeof(kept), "%s" HEADER_KEPT "%u", name, n);
 		r = o->sys->linkat(fd, name, fd, kept, 0);
 	}
 	if (r == 0 && !w->what->kept[0])

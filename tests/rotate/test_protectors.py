@@ -167,5 +167,79 @@ def test_safe_to_disable_only_what_nothing_needs(v, directory):
     assert "protector = " in disable_safely(v, 1, old, once=True)["unknown"][0]["what"]
     v.vault.start(listen=v.vault.address)
     assert disable_safely(v, 0, old)["safe"]
+    # [server]'s are needed, too, though no volume takes them over.
+    text = v.config.read_text(encoding="utf-8")
+    v.config.write_text(text.replace("[volume ", f"[volume other]\nbacking = {directory}/none\nmount = {directory}/n\n"
+                                     f"protector = {new}\n[volume ").replace(f"mount = {v.mount_point}\n",
+                                     f"mount = {v.mount_point}\nprotector = {new}\n").replace(
+                                     f"protector = {key}\n", f"protector = {old}\n", 1), encoding="utf-8")
+    (directory / "none").mkdir()
+    assert disable_safely(v, 1, old)["depends"] == [{"volume": None, "setting": "protector", "kid": old}]
+    v.config.write_text(text, encoding="utf-8")
     for bad in ("tde", "f" * 63, "http://a/keys/b"):
         assert v.ctl("safe-to-disable", bad, check=False).returncode == 2
+
+
+def test_what_lies_where_nobody_looks_first_is_found(v, directory):
+    """A copy beneath another volume's header, a header that a restore put aside, a mount without a configuration."""
+    old = v.active_kid()
+    v.unmount()
+    copy = copy_of(v, directory / "copies" / "monday")
+    backup = directory / "header.old"
+    v.ctl("header", "backup", v.name, backup)
+    new_version(v)
+    v.ctl("rotate", v.name, "--retire")
+    assert disable_safely(v, 0, old)["safe"]
+    # Somebody copied what is in a volume, header and all, to where the copies are.
+    shutil.copytree(v.backing, directory / "copies", dirs_exist_ok=True)
+    assert [d["path"] for d in disable_safely(v, 1, old, directory / "copies")["depends"]] == [copy]
+    assert [d["path"] for d in disable_safely(v, 1, old, directory)["depends"]] == [copy]
+    # The ciphertext of a header is none, as a volume on a volume has it below.
+    shutil.rmtree(copy)
+    v.mount()
+    (v.mount_point / "upper").mkdir()
+    (v.mount_point / "upper" / "header").write_bytes(b"TDEFSVOL" + b"x" * 8000)
+    v.unmount()
+    (v.backing / "upper").rename(v.backing / "inner")
+    (v.backing / "upper").mkdir()
+    (v.backing / "inner").rename(v.backing / "upper" / ".tdefs")
+    assert disable_safely(v, 0, old, v.backing.parent)["safe"]
+    (v.backing / "upper" / ".tdefs" / "header").write_bytes(b"x" * 8000)
+    assert not disable_safely(v, 1, old, v.backing.parent)["safe"]
+    shutil.rmtree(v.backing / "upper")
+    # To undo a restore takes the key of what it put aside.
+    new = v.active_kid()
+    v.ctl("header", "restore", v.name, backup, "--force")
+    v.mount()
+    new_version(v)
+    v.ctl("rotate", v.name, "--retire")
+    assert [d["slot"] for d in disable_safely(v, 1, new)["depends"]] == ["kept"]
+    for kept in (v.backing / ".tdefs").glob("*.kept-*"):
+        kept.unlink()
+    assert disable_safely(v, 0, new)["safe"]
+    # Mounted still, and in tdefs.conf no more.
+    text = v.config.read_text(encoding="utf-8")
+    v.config.write_text(text.replace(f"[volume {v.name}]", "[volume other]"), encoding="utf-8")
+    assert [m["path"] for m in disable_safely(v, 1, "f" * 64)["not_searched"]] == \
+        [f"{v.directory}/run/{v.name}.sock"]
+    v.config.write_text(text, encoding="utf-8")
+
+
+def test_a_file_is_known_by_each_of_its_names(make_volume, directory):
+    v = make_volume()
+    (directory / "link.pem").symlink_to(v.key)
+    for name in (v.key, f"{v.key.parent}//{v.key.name}", f"{v.key.parent}/./{v.key.name}", directory / "link.pem"):
+        answer = disable_safely(v, 1, f"file:{name}")
+        assert {d.get("setting", d.get("slot")) for d in answer["depends"]} == {"active", "protector"}, name
+    Volume.make_key(directory / "another.pem")
+    assert disable_safely(v, 0, f"file:{directory}/another.pem")["safe"]
+
+
+def test_a_key_is_asked_for_once_for_all_volumes(v, directory):
+    with open(v.config, "a", encoding="utf-8") as config:
+        for n in range(30):
+            (directory / f"b{n}").mkdir()
+            config.write(f"[volume v{n}]\nbacking = {directory}/b{n}\nmount = {directory}/m{n}\n")
+    before = len(v.vault.audit())
+    assert disable_safely(v, 0, "f" * 64, once=True)["safe"]
+    assert len([e for e in v.vault.audit()[before:] if e["operation"] == "KeyGet" and e["identity"] != "-"]) == 1

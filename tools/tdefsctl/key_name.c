@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "tdefs/bytes.h"
 
@@ -20,10 +21,26 @@ int key_name_parse(const char *text, struct key_name *ret_name)
 	return 0;
 }
 
+/* A file has as many names as one likes to write. */
+static bool is_same_file(const char *a, const char *b)
+{
+	const size_t prefix = strlen("file:");
+	struct stat one, other;
+
+	return strncmp(a, "file:", prefix) == 0 && strncmp(b, "file:", prefix) == 0 &&
+	       stat(a + prefix, &one) == 0 && stat(b + prefix, &other) == 0 &&
+	       one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+static bool covers(const char *name, const char *kid)
+{
+	return protector_covers(name, kid) || is_same_file(name, kid);
+}
+
 bool key_name_is_of(const struct key_name *name, const char *kid, const uint8_t *thumbprint)
 {
 	if (name->kid)
-		return protector_covers(name->kid, kid);
+		return covers(name->kid, kid);
 	return thumbprint && memcmp(name->thumbprint, thumbprint, THUMBPRINT_LEN) == 0;
 }
 
@@ -36,7 +53,7 @@ static bool has_no_version(const char *kid)
 
 bool key_name_rules_out(const struct key_name *name, const char *kid, bool linked)
 {
-	if (name->kid && protector_covers(name->kid, kid))
+	if (name->kid && covers(name->kid, kid))
 		return false;
 	if (linked && has_no_version(kid))
 		return true;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A key as an operator names it: by key identifier, with a version or (all its
- * versions) without, or by thumbprint. Pure.
+ * versions) without, or by thumbprint. Asks no vault; of a file, which one it is.
  */
 #ifndef TDEFSCTL_KEY_NAME_H
 #define TDEFSCTL_KEY_NAME_H

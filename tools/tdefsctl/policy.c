@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "key_facts.h"
 #include "survey.h"
 
 enum compliance { COMPLIANT, NON_COMPLIANT, UNKNOWN, OFF, NOT_APPLICABLE };
@@ -22,18 +23,9 @@ struct finding {
 	const char *next; /* of one that does not comply; NULL: none */
 };
 
-/* What a vault said of a key, which several volumes may have. */
-struct key_fact {
-	const char *kid;
-	enum vault_verdict verdict;
-	struct vault_key key;
-	struct vault_report report;
-};
-
 struct inquiry {
 	struct call *call;
-	struct key_fact *facts;
-	size_t nfacts;
+	struct key_facts facts;
 };
 
 /* The volume, and the key that wraps its DEK; of one without a header, that which is to. */
@@ -97,52 +89,9 @@ static void check_bits(const struct subject *s, struct finding *f)
 		     "RSA of %u bits, at least %u", bits, least);
 }
 
-/* In a call of its own: the event log is the volume's that the key is asked for. */
-static void ask_vault(const struct subject *s, struct key_fact *fact)
-{
-	struct call call = { .config = s->inquiry->call->config };
-	const struct vault_watch watch = call_watch(&call, "policy", s->vc->name, s->vc->name);
-	struct watched_vault *vault = NULL;
-
-	fact->verdict = VAULT_BROKEN;
-	if (watched_vault_open(&watch, s->kid, &s->vc->settings, &clock_kernel, &vault,
-			       &fact->report.error) == 0) {
-		struct vault *v = watched_vault_of(vault);
-
-		fact->verdict =
-			v->ops->get(v, s->kid, VAULT_PROBE_TIMEOUT_MS, &fact->key, &fact->report);
-	}
-	watched_vault_close(vault);
-	call_close_log(&call);
-}
-
-/* A vault that does not answer is not waited for once a key. */
-static bool tells_of(const struct key_fact *fact, const char *kid)
-{
-	char one[KID_VAULT_MAX], other[KID_VAULT_MAX];
-
-	if (strcmp(fact->kid, kid) == 0)
-		return true;
-	return fact->verdict == VAULT_UNREACHABLE && vault_host_of(fact->kid, one) == 0 &&
-	       vault_host_of(kid, other) == 0 && strcmp(one, other) == 0;
-}
-
-static const struct key_fact *key_fact_of(const struct subject *s)
-{
-	struct inquiry *q = s->inquiry;
-	struct key_fact *fact;
-
-	for (size_t i = 0; i < q->nfacts; i++)
-		if (tells_of(&q->facts[i], s->kid))
-			return &q->facts[i];
-	fact = &q->facts[q->nfacts++];
-	fact->kid = s->kid;
-	ask_vault(s, fact);
-	return fact;
-}
-
 static void check_purge(const struct subject *s, struct finding *f)
 {
+	const struct key_asker asker = { &s->vc->settings, s->vc->name };
 	const struct key_fact *fact;
 
 	if (!s->inquiry->call->config->policy.require_purge_protection) {
@@ -153,10 +102,10 @@ static void check_purge(const struct subject *s, struct finding *f)
 		find(f, NOT_APPLICABLE, NULL, "of no key vault");
 		return;
 	}
-	fact = key_fact_of(s);
-	if (fact->verdict != VAULT_GRANTED)
+	fact = key_facts_ask(&s->inquiry->facts, &asker, s->kid, NULL);
+	if (!fact || fact->verdict != VAULT_GRANTED)
 		find(f, UNKNOWN, "bring the vault back, then ask again", "%s",
-		     fact->report.error.text);
+		     fact ? fact->error.text : "out of memory");
 	else
 		find(f,
 		     fact->key.soft_delete && fact->key.purge_protection ? COMPLIANT
@@ -302,8 +251,7 @@ int verb_policy(struct call *call)
 	const char *name = call->nargs ? call->args[0] : NULL;
 	CLEANUP_SURVEY struct survey survey = { 0 };
 	CLEANUP_JSON json_t *volumes = json_array();
-	CLEANUP_FREE struct key_fact *facts = NULL;
-	struct inquiry q = { .call = call };
+	struct inquiry q = { .call = call, .facts = { .call = call, .verb = "policy" } };
 	const struct volume_config *vc;
 	int code = EXIT_CODE_DONE;
 
@@ -311,13 +259,10 @@ int verb_policy(struct call *call)
 		return call_failed(call);
 	if (survey_take(call, &survey) < 0)
 		return call_failed(call);
-	facts = calloc(survey.count + 1, sizeof(*facts));
-	if (!facts || !volumes)
-		return print_json(NULL, EXIT_CODE_FAILED);
-	q.facts = facts;
 	for (size_t i = 0; i < survey.count; i++)
 		if (!name || strcmp(survey.headers[i].volume->name, name) == 0)
 			code = worse_compliance(code, look_at(&q, &survey.headers[i], volumes));
+	key_facts_release(&q.facts);
 	if (!call->json)
 		return code;
 	return print_json(json_pack("{s:i, s:o, s:O, s:i}", "schema", CONTROL_SCHEMA, "policy",

@@ -4,15 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "key_facts.h"
 #include "key_name.h"
 #include "survey.h"
 #include "tdefs/bytes.h"
-#include "tdefs/secondary.h"
 
 struct inquiry {
 	struct call *call;
 	struct survey survey;
 	struct key_name key;
+	struct key_facts facts;
 	json_t *depends; /* of {"path", "volume", "slot", "kid", "since"} or {"volume", "setting", "kid"} */
 	json_t *unknown; /* of {"what", "why", "next"} */
 };
@@ -52,89 +53,128 @@ static int look_at_copies(struct inquiry *q, const struct survey_header *h)
 	return 0;
 }
 
+static int look_at_slots(struct inquiry *q, const struct survey_header *h,
+			 const struct key_slot *slots, size_t n, const char *state)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		if (key_name_is_of(&q->key, slots[i].kid, slots[i].thumbprint))
+			r = add(q->depends,
+				json_pack("{s:o, s:o, s:s, s:o, s:I}", "path", text_json(h->path),
+					  "volume", volume_json(h->volume), "slot",
+					  state ? state : slot_state_text(slots[i].state), "kid",
+					  text_json(slots[i].kid), "since",
+					  (json_int_t)slots[i].created));
+	return r;
+}
+
 static int look_at_header(struct inquiry *q, const struct survey_header *h)
 {
 	int r = h->error ? note_unknown(q, h->path, h->error) : look_at_copies(q, h);
 
-	for (size_t i = 0; r == 0 && i < h->nslots; i++)
-		if (key_name_is_of(&q->key, h->slots[i].kid, h->slots[i].thumbprint))
-			r = add(q->depends,
-				json_pack("{s:o, s:o, s:s, s:o, s:I}", "path", text_json(h->path),
-					  "volume", volume_json(h->volume), "slot",
-					  slot_state_text(h->slots[i].state), "kid",
-					  text_json(h->slots[i].kid), "since",
-					  (json_int_t)h->slots[i].created));
-	return r;
+	if (r == 0)
+		r = look_at_slots(q, h, h->slots, h->nslots, NULL);
+	return r < 0 ? r : look_at_slots(q, h, h->kept, h->nkept, "kept");
 }
 
-/* Which version a setting without one stands for is its vault's to say. */
-static enum vault_verdict ask(struct inquiry *q, const struct survey_header *h, bool secondary,
-			      const char *kid, struct vault_key *ret_key,
-			      struct vault_report *report)
-{
-	const struct volume_config *vc = h->volume;
-	const struct vault_watch watch = call_watch(q->call, "safe-to-disable", vc->name, vc->name);
-	CLEANUP_WATCHED_VAULT struct watched_vault *vault = NULL;
-	struct vault *v;
+/* Settings that may need the key: a volume's, or [server]'s. */
+struct subject {
+	struct key_asker asker;
+	const char *protector, *secondary, *linked;
+	const struct key_slot *slot; /* the active one; NULL: it is not known */
+};
 
-	*report = (struct vault_report){ .verdict = VAULT_BROKEN };
-	if (watched_vault_open(&watch, kid, &vc->settings, &clock_kernel, &vault, &report->error) <
-	    0)
-		return report->verdict;
-	v = watched_vault_of(vault);
-	if (secondary && h->nslots) {
-		memcpy(ret_key->thumbprint, h->slots[0].thumbprint, THUMBPRINT_LEN);
-		return secondary_find(v, kid, &h->slots[0], vc->name, &clock_kernel,
-				      VAULT_PROBE_TIMEOUT_MS, ret_key->kid, report);
-	}
-	return v->ops->get(v, kid, VAULT_PROBE_TIMEOUT_MS, ret_key, report);
-}
-
-static int note_setting(struct inquiry *q, const struct volume_config *vc, const char *setting,
+static int note_setting(struct inquiry *q, const struct subject *s, const char *setting,
 			const char *kid)
 {
-	return add(q->depends, json_pack("{s:s, s:s, s:o}", "volume", vc->name, "setting", setting,
+	json_t *volume = s->asker.volume ? json_string(s->asker.volume) : json_null();
+
+	return add(q->depends, json_pack("{s:o, s:s, s:o}", "volume", volume, "setting", setting,
 					 "kid", text_json(kid)));
 }
 
-static int look_at_setting(struct inquiry *q, const struct survey_header *h, const char *setting,
+static int note_unknown_setting(struct inquiry *q, const struct subject *s, const char *setting,
+				const char *kid, const struct errmsg *error)
+{
+	char what[VOLUME_KID_MAX + 128];
+
+	(void)snprintf(what, sizeof(what), "%s = %s of %s%s", setting, kid,
+		       s->asker.volume ? "volume " : "[server]",
+		       s->asker.volume ? s->asker.volume : "");
+	return note_unknown(q, what, error);
+}
+
+/* Which version a setting without one stands for is its vault's to say. */
+static int look_at_setting(struct inquiry *q, const struct subject *s, const char *setting,
 			   const char *kid)
 {
 	const bool linked = strcmp(setting, "linked") == 0;
-	CLEANUP_FREE struct vault_report *report = NULL;
-	char what[VOLUME_KID_MAX + 128];
-	struct vault_key key = { 0 };
-	int r = 0;
+	const bool secondary = strcmp(setting, "secondary") == 0;
+	const struct key_fact *fact;
 
 	if (!kid || key_name_rules_out(&q->key, kid, linked))
 		return 0;
 	if (key_name_is_of(&q->key, kid, NULL))
-		return note_setting(q, h->volume, setting, kid);
-	report = malloc(sizeof(*report));
-	if (!report)
+		return note_setting(q, s, setting, kid);
+	fact = key_facts_ask(&q->facts, &s->asker, kid, secondary ? s->slot : NULL);
+	if (!fact)
 		return -ENOMEM;
-	if (ask(q, h, strcmp(setting, "secondary") == 0, kid, &key, report) != VAULT_GRANTED) {
-		(void)snprintf(what, sizeof(what), "%s = %s of volume %s", setting, kid,
-			       h->volume->name);
-		r = note_unknown(q, what, &report->error);
-	} else if (key_name_is_of(&q->key, key.kid, key.thumbprint))
-		r = note_setting(q, h->volume, setting, kid);
-	call_close_log(q->call);
+	if (fact->verdict != VAULT_GRANTED)
+		return note_unknown_setting(q, s, setting, kid, &fact->error);
+	return key_name_is_of(&q->key, fact->key.kid, fact->key.thumbprint)
+		       ? note_setting(q, s, setting, kid)
+		       : 0;
+}
+
+static int look_at_settings(struct inquiry *q, const struct subject *s)
+{
+	const char *at = s->linked;
+	char kid[KID_MAX + 1];
+	int r = look_at_setting(q, s, "protector", s->protector);
+
+	if (r == 0)
+		r = look_at_setting(q, s, "secondary", s->secondary);
+	while (r == 0 && at && settings_next_linked(&at, kid))
+		r = look_at_setting(q, s, "linked", kid);
 	return r;
 }
 
-static int look_at_settings(struct inquiry *q, const struct survey_header *h)
+static struct subject subject_of(const struct settings *s, const char *volume)
 {
-	const struct settings *s = &h->volume->settings;
-	const char *at = s->linked;
-	char kid[KID_MAX + 1];
-	int r = look_at_setting(q, h, "protector", s->protector);
+	return (struct subject){ .asker = { s, volume },
+				 .protector = s->protector,
+				 .secondary = s->secondary,
+				 .linked = s->linked };
+}
 
-	if (r == 0)
-		r = look_at_setting(q, h, "secondary", s->secondary);
-	while (r == 0 && at && settings_next_linked(&at, kid))
-		r = look_at_setting(q, h, "linked", kid);
-	return r;
+static int look_at_volume(struct inquiry *q, const struct survey_header *h)
+{
+	struct subject s = subject_of(&h->volume->settings, h->volume->name);
+
+	s.slot = h->nslots ? &h->slots[0] : NULL;
+	return look_at_settings(q, &s);
+}
+
+static const char *unless_same(const char *text, const char *other)
+{
+	return text && other && strcmp(text, other) == 0 ? NULL : text;
+}
+
+/* By it copies are rewrapped, and volumes made. What a volume took over was told of that. */
+static int look_at_server(struct inquiry *q)
+{
+	const struct config *c = q->call->config;
+	struct subject s = subject_of(&c->server, NULL);
+
+	for (size_t i = 0; i < c->nvolumes; i++) {
+		const struct settings *of = &c->volumes[i].settings;
+
+		s.protector = unless_same(s.protector, of->protector);
+		s.secondary = unless_same(s.secondary, of->secondary);
+		s.linked = unless_same(s.linked, of->linked);
+	}
+	return look_at_settings(q, &s);
 }
 
 static int look(struct inquiry *q)
@@ -144,8 +184,10 @@ static int look(struct inquiry *q)
 	for (size_t i = 0; r == 0 && i < q->survey.count; i++) {
 		r = look_at_header(q, &q->survey.headers[i]);
 		if (r == 0 && q->survey.headers[i].volume)
-			r = look_at_settings(q, &q->survey.headers[i]);
+			r = look_at_volume(q, &q->survey.headers[i]);
 	}
+	if (r == 0)
+		r = look_at_server(q);
 	return r < 0 ? errmsg_fail(&q->call->err, r, EXIT_CODE_FAILED, "cannot look: %s",
 				   errno_text(r))
 		     : 0;
@@ -164,8 +206,8 @@ static void print_dependent(const json_t *d)
 	char when[32];
 
 	if (text_of(d, "setting")[0])
-		printf("  %s = %s of volume %s\n", text_of(d, "setting"), text_of(d, "kid"),
-		       text_of(d, "volume"));
+		printf("  %s = %s of %s%s\n", text_of(d, "setting"), text_of(d, "kid"),
+		       text_of(d, "volume")[0] ? "volume " : "[server]", text_of(d, "volume"));
 	else
 		printf("  %s: %s slot, %s, since %s\n", text_of(d, "path"), text_of(d, "slot"),
 		       text_of(d, "kid"), time_text(since, when));
@@ -210,7 +252,7 @@ static int answer(const struct inquiry *q)
 
 int verb_safe_to_disable(struct call *call)
 {
-	struct inquiry q = { .call = call };
+	struct inquiry q = { .call = call, .facts = { .call = call, .verb = "safe-to-disable" } };
 	int code;
 
 	if (key_name_parse(call->args[0], &q.key) < 0)
@@ -221,6 +263,7 @@ int verb_safe_to_disable(struct call *call)
 	code = survey_take(call, &q.survey) < 0 || look(&q) < 0 ? call_failed(call) : answer(&q);
 	json_decref(q.depends);
 	json_decref(q.unknown);
+	key_facts_release(&q.facts);
 	survey_release(&q.survey);
 	return code;
 }

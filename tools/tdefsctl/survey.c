@@ -93,22 +93,14 @@ static int read_header(struct survey_header *h, int header_fd, const char *label
 {
 	CLEANUP_FREE struct header_found *found = malloc(sizeof(*found));
 	struct errmsg error = { 0 };
+	int r;
 
 	if (!found)
 		return -ENOMEM;
 	if (header_read(&sysio_kernel, header_fd, label, found, &error) < 0)
 		return note_error(h, &error);
-	return take_header(h, found);
-}
-
-static bool is_mounted(const struct survey *s, const struct volume_config *vc)
-{
-	CLEANUP_JSON json_t *request = json_pack("{s:s}", "command", "status");
-	CLEANUP_JSON json_t *answer = NULL;
-	int r = request ? control_call(s->call->config->runtime_dir, vc->name, request, &answer)
-			: -ENOMEM;
-
-	return r == 0 || r == -EACCES || r == -ETIMEDOUT;
+	r = take_header(h, found);
+	return r < 0 ? r : survey_read_kept(h, header_fd);
 }
 
 /* A directory without a header is no volume, if none was ever made under this name. */
@@ -123,8 +115,8 @@ static int note_unformatted(const struct survey *s, struct survey_header *h,
 		return 0;
 	errmsg_next(&error, "mount the file system that has it, or correct \"backing\"");
 	(void)errmsg_fail(&error, -ENOENT, EXIT_CODE_FAILED,
-			  "volume %s: it has a pin, but backing %s has no header", vc->name,
-			  vc->backing);
+			  "volume %s: backing %s has no header, but %s", vc->name, vc->backing,
+			  r == 0 ? "it has a pin" : "its pin cannot be read");
 	return note_error(h, &error);
 }
 
@@ -138,7 +130,7 @@ static int add_volume(struct survey *s, const struct volume_config *vc)
 	if (!h)
 		return -ENOMEM;
 	h->volume = vc;
-	h->mounted = is_mounted(s, vc);
+	h->mounted = survey_answers(s->call->config, vc->name);
 	if (backing_open(vc->backing, vc->name, true, &b, &error) < 0)
 		return note_error(h, &error);
 	r = directory_id_of(b.root_fd, &h->id);
@@ -170,9 +162,21 @@ static int add_unreadable(struct survey *s, const char *path, int r)
 	return h ? note_error(h, &error) : -ENOMEM;
 }
 
+static bool is_beneath_a_good_one(const struct survey *s, const char *path)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		const struct survey_header *h = &s->headers[i];
+		const size_t len = strlen(h->path);
+
+		if (h->nslots && strncmp(path, h->path, len) == 0 && path[len] == '/')
+			return true;
+	}
+	return false;
+}
+
 /*
- * No volume lies in the backing of another: what looks like one beneath a good
- * header is the ciphertext of another volume's header (a volume on a volume).
+ * On beneath a header, too: copies may have been put there. Of a volume on this
+ * one there is the ciphertext of its header, which its own backing has in plain.
  */
 static int visit(void *arg, int fd, const char *path)
 {
@@ -192,14 +196,13 @@ static int visit(void *arg, int fd, const char *path)
 	r = directory_id_of(fd, &id);
 	if (r < 0)
 		return r;
-	if (is_known(s, &id))
-		return 1;
+	if (is_known(s, &id) || (is_beneath_a_good_one(s, path) && survey_is_ciphertext(header_fd)))
+		return 0;
 	h = add(s, path);
 	if (!h)
 		return -ENOMEM;
 	h->id = id;
-	r = read_header(h, header_fd, path);
-	return r < 0 ? r : h->nslots > 0;
+	return read_header(h, header_fd, path);
 }
 
 static int missed(void *arg, const char *path, const char *why)
@@ -259,6 +262,8 @@ int survey_take(struct call *call, struct survey *ret_survey)
 	*s = (struct survey){ .call = call };
 	for (size_t i = 0; r == 0 && i < call->config->nvolumes; i++)
 		r = add_volume(s, &call->config->volumes[i]);
+	if (r == 0)
+		r = survey_find_strays(call->config, missed, s);
 	if (r == 0 && call->in.count)
 		r = search(s);
 	if (r < 0 && !call->err.text[0])
@@ -273,6 +278,7 @@ void survey_release(struct survey *s)
 		free(s->headers[i].path);
 		free(s->headers[i].error);
 		free(s->headers[i].slots);
+		free(s->headers[i].kept);
 	}
 	for (size_t i = 0; i < s->nmissed; i++) {
 		free(s->missed[i].path);

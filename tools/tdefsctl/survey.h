@@ -30,6 +30,8 @@ struct survey_header {
 	uint64_t sequence;
 	size_t nslots;		/* 0: it was not */
 	struct key_slot *slots; /* those in use: the active one first, then from new to old */
+	size_t nkept;
+	struct key_slot *kept; /* those of headers that a restore put aside, in no order */
 };
 
 /* Beneath this nothing was searched. */
@@ -52,6 +54,16 @@ struct survey {
 /* Shows its progress on a terminal. An error is in call->err; release it even then. */
 int survey_take(struct call *call, struct survey *ret_survey) WARN_UNUSED;
 void survey_release(struct survey *s);
+
+/* What survey.c leaves to survey_files.c. Negative errno, or 0 and 1 for a question. */
+int survey_read_kept(struct survey_header *h, int header_fd) WARN_UNUSED;
+/* Is it the ciphertext of a header: that of a volume which lies on another? */
+bool survey_is_ciphertext(int header_fd);
+/* Those who are mounted, but not configured any more: `missed`, by what tells of them. */
+int survey_find_strays(const struct config *config,
+		       int (*missed)(void *arg, const char *path, const char *why),
+		       void *arg) WARN_UNUSED;
+bool survey_answers(const struct config *config, const char *volume);
 
 /* Was all of it read? */
 bool survey_is_whole(const struct survey *s);
