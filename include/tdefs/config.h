@@ -56,9 +56,10 @@ struct vault_settings;
 
 /* What a volume inherits from [server]. Strings are owned by the config. */
 struct settings {
-	char *protector;      /* file:/absolute/path.pem, or https://VAULT/keys/NAME[/VERSION] */
-	char *secondary;      /* the same key in another vault, https://...; NULL: none */
-	char *linked;	      /* "KID ...": may open a header, never wrap; NULL: none */
+	char *protector; /* file:/absolute/path.pem, or https://VAULT/keys/NAME[/VERSION] */
+	char *start;	 /* the protector's version that a volume is formatted by; NULL: as above */
+	char *secondary; /* the same key in another vault, https://...; NULL: none */
+	char *linked;	 /* "KID ...": may open a header, never wrap; NULL: none */
 	char *allowed_vaults; /* "HOST[:PORT] ..."; NULL: those of protector, secondary, linked */
 	struct vault_settings *vaults; /* what each [vault HOST] says otherwise, filled in */
 	size_t nvaults;

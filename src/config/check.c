@@ -57,6 +57,18 @@ static int check_guard(const struct config *c, const struct volume_config *v, st
 		v->name);
 }
 
+/* What is never looked for is never taken. */
+static int check_auto_rotate(const struct config *c, const struct volume_config *v,
+			     struct errmsg *reterr)
+{
+	if (!v->settings.auto_rotate || v->settings.rotation_poll_ms)
+		return 0;
+	errmsg_next(reterr, "set \"rotation_poll\" to 1m to 1d, or \"auto_rotate\" to no");
+	return errmsg_fail(reterr, -EINVAL, EXIT_CODE_CONFIG,
+			   "%s: volume %s: auto_rotate needs rotation_poll, which is 0", c->path,
+			   v->name);
+}
+
 /* Each volume is a daemon of its own: one place serves one of them. */
 static int check_metrics(const struct config *c, size_t i, struct errmsg *reterr)
 {
@@ -89,6 +101,8 @@ int check_volume(const struct config *c, size_t i, struct errmsg *reterr)
 	if (!v->settings.protector)
 		return missing(c, v, "protector", reterr);
 	r = check_guard(c, v, reterr);
+	if (r == 0)
+		r = check_auto_rotate(c, v, reterr);
 	if (r == 0)
 		r = check_vaults_of(c, v, reterr);
 	if (r == 0)

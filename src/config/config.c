@@ -224,6 +224,21 @@ static int handle_pair(void *user, const char *section, const char *name, const 
 	return take_value(p, key, target, set, value);
 }
 
+/* What rotates by itself only starts from a given version: from then on any of that key is meant. */
+static int settle_protector(struct settings *s)
+{
+	struct kid kid;
+
+	if (!s->auto_rotate || !s->protector || kid_parse(s->protector, &kid) < 0 ||
+	    !kid.version[0])
+		return 0;
+	s->start = strdup(s->protector);
+	if (!s->start)
+		return -ENOMEM;
+	*strrchr(s->protector, '/') = '\0';
+	return 0;
+}
+
 static int inherit_all(struct parse *p)
 {
 	struct config *c = p->config;
@@ -233,9 +248,13 @@ static int inherit_all(struct parse *p)
 		r = keys_inherit(&c->volumes[i], &p->volume_sets[i], c);
 		if (r == 0)
 			r = vaults_give(c, p->vault_sets, &c->volumes[i].settings);
+		if (r == 0)
+			r = settle_protector(&c->volumes[i].settings);
 	}
 	if (r == 0)
 		r = vaults_give(c, p->vault_sets, &c->server);
+	if (r == 0)
+		r = settle_protector(&c->server);
 	return r == 0 ? 0
 		      : errmsg_fail(p->reterr, r, EXIT_CODE_FAILED, "%s: %s", c->path,
 				    errno_text(r));

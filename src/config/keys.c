@@ -318,6 +318,7 @@ void keys_release(struct settings *s)
 	}
 	free(s->vaults);
 	free(s->protector);
+	free(s->start);
 	free(s->secondary);
 	free(s->linked);
 	free(s->allowed_vaults);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "slot.h"
@@ -190,54 +191,59 @@ static bool is_active(const struct volume_header *h, const struct vault_key *key
 	       memcmp(slot->thumbprint, key->thumbprint, THUMBPRINT_LEN) == 0;
 }
 
+/* What is to be written, step by step; sealed while the DEK is in memory, written once it is gone. */
+struct steps {
+	bool rotates, pins, retires;
+	struct volume_header next, retired;
+};
+
 /* The key stays. What the last rotation left may not be safe on disk: the same again makes it so. */
 static int keep(const struct rotation *r, const struct target *t, const struct secret *dek,
-		struct volume_header *h, struct rotation_result *result, struct errmsg *reterr)
+		struct steps *s, struct errmsg *reterr)
 {
-	bool was_not_safe;
-	int e;
-
-	if (t->pinned == volume_header_is_pinned(h))
-		return commit(r, h, result, &was_not_safe, reterr);
-	set_pinned(h, t->pinned);
-	e = seal(r, h, dek, reterr);
-	return e < 0 ? e : commit(r, h, result, &result->pin_changed, reterr);
-}
-
-static int rotate(const struct rotation *r, const struct target *t, const struct secret *dek,
-		  struct rotation_result *result, struct errmsg *reterr)
-{
-	CLEANUP_FREE struct volume_header *h = malloc(sizeof(*h));
-	bool was_pinned;
-	int e;
-
-	if (!h)
-		return no_memory(reterr);
-	*h = result->header;
-	if (t->is_active && !r->from_slot)
-		return keep(r, t, dek, h, result, reterr);
-	was_pinned = volume_header_is_pinned(h);
-	e = rewrap(r, t, dek, h, reterr);
-	if (e == 0)
-		e = commit(r, h, result, &result->rotated, reterr);
-	result->pin_changed = result->rotated && was_pinned != t->pinned;
-	return e;
-}
-
-/* A step of its own, once the new protector is safe on disk. */
-static int retire(const struct rotation *r, const struct secret *dek,
-		  struct rotation_result *result, struct errmsg *reterr)
-{
-	CLEANUP_FREE struct volume_header *h = malloc(sizeof(*h));
-	int e;
-
-	if (!h)
-		return no_memory(reterr);
-	*h = result->header;
-	if (!drop_previous(h, NULL))
+	if (!s->pins)
 		return 0;
-	e = seal(r, h, dek, reterr);
-	return e < 0 ? e : commit(r, h, result, &result->retired, reterr);
+	set_pinned(&s->next, t->pinned);
+	return seal(r, &s->next, dek, reterr);
+}
+
+static int seal_steps(const struct rotation *r, const struct target *t, const struct secret *dek,
+		      struct steps *s, struct errmsg *reterr)
+{
+	int e;
+
+	s->rotates = !t->is_active || r->from_slot;
+	s->pins = t->pinned != volume_header_is_pinned(&s->next);
+	e = s->rotates ? rewrap(r, t, dek, &s->next, reterr) : keep(r, t, dek, s, reterr);
+	if (e < 0 || !r->retire)
+		return e;
+	s->retired = s->next;
+	s->retires = drop_previous(&s->retired, NULL);
+	return s->retires ? seal(r, &s->retired, dek, reterr) : 0;
+}
+
+/* All that is done with the DEK: a disk that hangs does not keep it here after a revocation. */
+static int prepare(const struct rotation *r, const struct volume_header *header, struct target *t,
+		   struct steps *s, struct errmsg *reterr)
+{
+	CLEANUP_SECRET struct secret *dek = NULL;
+	int e = unwrap(r, header, &dek, reterr);
+
+	t->until_ms = clock_of(r)->boot_ms() + dek_timeout(r);
+	s->next = *header;
+	return e < 0 ? e : seal_steps(r, t, dek, s, reterr);
+}
+
+/* The new protector is safe on disk before the old one goes. */
+static int carry_out(const struct rotation *r, const struct steps *s,
+		     struct rotation_result *result, struct errmsg *reterr)
+{
+	bool done = false;
+	int e = commit(r, &s->next, result, &done, reterr);
+
+	result->rotated = done && s->rotates;
+	result->pin_changed = done && s->pins;
+	return e < 0 || !s->retires ? e : commit(r, &s->retired, result, &result->retired, reterr);
 }
 
 static int check_pinned(const struct rotation *r, const struct volume_header *h,
@@ -293,23 +299,22 @@ static int check_target(const struct rotation *r, const struct volume_header *h,
 int rotate_header(const struct rotation *r, const struct volume_header *header,
 		  struct rotation_result *ret_result, struct errmsg *reterr)
 {
-	CLEANUP_SECRET struct secret *dek = NULL;
+	CLEANUP_FREE struct steps *steps = calloc(1, sizeof(*steps));
 	struct target t = { 0 };
 	int e;
 
 	*ret_result = (struct rotation_result){ .header = *header };
+	if (!steps)
+		return no_memory(reterr);
 	e = check_single_dek(r, header, reterr);
 	if (e == 0)
 		e = check_pinned(r, header, reterr);
 	if (e == 0)
 		e = check_target(r, header, &t, reterr);
 	if (e == 0) /* late: a vault that hangs does not keep the DEK here after a revocation */
-		e = unwrap(r, header, &dek, reterr);
-	t.until_ms = clock_of(r)->boot_ms() + dek_timeout(r);
+		e = prepare(r, header, &t, steps, reterr);
 	if (e == 0)
-		e = rotate(r, &t, dek, ret_result, reterr);
-	if (e == 0 && r->retire)
-		e = retire(r, dek, ret_result, reterr);
+		e = carry_out(r, steps, ret_result, reterr);
 	if (e == -ENOKEY && reterr)
 		reterr->exit_code = EXIT_CODE_TRY_AGAIN;
 	return e;

@@ -200,7 +200,7 @@ static int format(const struct sysio *sys, const struct config *config,
 {
 	CLEANUP_BACKING struct backing b = BACKING_NONE;
 	CLEANUP_WATCHED_VAULT struct watched_vault *vault = NULL;
-	const char *kid = vc->settings.protector;
+	const char *kid = vc->settings.start ? vc->settings.start : vc->settings.protector;
 	int r = policy_check(&config->policy, POLICY_FORMAT, kid, vc->name, reterr);
 
 	if (r == 0)

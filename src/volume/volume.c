@@ -226,6 +226,7 @@ int volume_close(struct volume *v)
 	int r;
 
 	IGNORE_RESULT(volume_stop(v), "then it stays");
+	rotor_silence(v->rotor);
 	secondary_silence(v->secondary);
 	key_box_end(v->key); /* the sum of its probes comes before the unmount */
 	newest_silence(v->newest);

@@ -188,7 +188,7 @@ static void begin(struct newest *n, const struct rotation_request *request)
 	if (volume_rotate(n->volume, request, &number, &not_now) == 0)
 		return;
 	/* Another is at work, or the volume is not online: no failure, and not its time. */
-	put_off(n, RETRY_FIRST_MS);
+	put_off(n, volume_about(RETRY_FIRST_MS));
 	LOCK_SCOPE(&n->lock);
 	n->by_itself.at_work = false;
 }
@@ -222,15 +222,16 @@ void auto_rotated(struct newest *n, const struct rotation_outcome *outcome)
 	a = &n->by_itself;
 	LOCK_SCOPE(&n->lock);
 	a->at_work = false;
-	a->not_safe = outcome->error < 0 && outcome->rotated;
-	if (a->not_safe)
-		memcpy(a->kid, outcome->after.kid, sizeof(a->kid));
-	if (outcome->error < 0) {
+	if (outcome->error < 0 && a->enabled) {
+		a->not_safe = outcome->rotated;
+		if (a->not_safe)
+			memcpy(a->kid, outcome->after.kid, sizeof(a->kid));
 		a->failures++;
 		a->why = outcome->message;
 		a->due_ms = clock_kernel.boot_ms() + volume_about(auto_retry_ms(a->failures));
 	} else {
 		auto_forget(a);
+		auto_found(n, clock_kernel.boot_ms()); /* a look may have found the next by now */
 	}
 	pthread_cond_broadcast(&n->changed);
 }

@@ -101,6 +101,8 @@ static void found(struct newest *n, const struct vault_key *key, uint64_t in_use
 
 	{
 		LOCK_SCOPE(&n->lock);
+		if (!n->asked) /* a rotation came meanwhile: this is of the key before, and the next look is due */
+			return;
 		was_unknown = n->view.unknown;
 		is_news = newer && strcmp(n->told, key->kid) != 0;
 		n->view = (struct newest_view){ .newer = newer };

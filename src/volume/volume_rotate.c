@@ -25,8 +25,9 @@ struct rotor {
 	/* Guards what follows; above guard_runner.lock and a recorder's, held for no call to a vault. */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	bool ended; /* the volume's guard goes away: nothing is written any more */
-	bool left;  /* nobody waits for the thread: the event log may be gone, too */
+	bool ended;		  /* the volume's guard goes away: nothing is written any more */
+	bool left;		  /* nobody waits for the thread: the event log may be gone, too */
+	struct watched_vault *to; /* the vault of the rotation at work; NULL: none */
 	struct rotation_request request;
 	struct rotation_view view;
 };
@@ -57,6 +58,12 @@ bool rotor_stop(struct rotor *o)
 		error = pthread_cond_timedwait(&o->changed, &o->lock, &until);
 	o->left = o->view.busy;
 	return !o->left;
+}
+
+void rotor_silence(struct rotor *o)
+{
+	LOCK_SCOPE(&o->lock);
+	watched_vault_end(o->to);
 }
 
 void rotor_free(struct rotor *o)
@@ -150,6 +157,20 @@ static int find_target(struct volume *v, const struct rotation_request *request,
 					  &t->vault, reterr);
 }
 
+static void hide_vault(struct rotor *o)
+{
+	LOCK_SCOPE(&o->lock);
+	o->to = NULL;
+}
+
+/* From now on an unmount that does not wait for us can silence it. */
+static int show_vault(struct rotor *o, struct watched_vault *vault, struct errmsg *reterr)
+{
+	LOCK_SCOPE(&o->lock);
+	o->to = vault;
+	return o->ended ? check_online(o, reterr) : 0;
+}
+
 /* From now on the guard asks for that key. Takes over what the target has. */
 static int take_key(struct volume *v, const struct rotation_result *result, struct target *t,
 		    struct errmsg *reterr)
@@ -201,12 +222,15 @@ static void rotate(struct rotor *o, struct target *t, struct rotation_outcome *o
 	}
 	result->header = key->header;
 	r = find_target(v, &o->request, t, err);
+	if (r == 0)
+		r = show_vault(o, t->vault, err);
 	if (r == 0) {
 		rotation.to = watched_vault_of(t->vault);
 		outcome->policy = t->config->policy;
 		rotation.policy = &outcome->policy;
 		r = rotate_header(&rotation, &key->header, result, err);
 	}
+	hide_vault(o); /* nothing more is asked of it here */
 	memcpy(outcome->to, t->kid, sizeof(outcome->to));
 	if (result->rotated || result->retired || result->pin_changed) {
 		int taken = take_key(v, result, t, err);
@@ -259,30 +283,42 @@ static bool is_overtaken(const struct volume *v, const struct rotation_request *
 	return request->by_itself && request->if_sequence != key->header.sequence;
 }
 
+/* Under the lock. */
+static int check_turn(const struct rotor *o, const struct rotation_request *request,
+		      struct errmsg *reterr)
+{
+	const struct volume *v = o->volume;
+	int r = check_online(o, reterr);
+
+	if (r < 0)
+		return r;
+	if (!o->view.busy && !is_overtaken(v, request))
+		return 0;
+	errmsg_next(reterr, "wait for its end");
+	return errmsg_fail(reterr, -EAGAIN, EXIT_CODE_TRY_AGAIN, "volume %s: a rotation is at work",
+			   v->vc->name);
+}
+
 int volume_rotate(struct volume *v, const struct rotation_request *request, uint64_t *ret_number,
 		  struct errmsg *reterr)
 {
 	struct rotor *o = v->rotor;
+	struct rotation_view was;
 	int r = check_log(v, reterr);
 	LOCK_SCOPE(&o->lock);
 
 	if (r == 0)
-		r = check_online(o, reterr);
+		r = check_turn(o, request, reterr);
 	if (r < 0)
 		return r;
-	if (o->view.busy || is_overtaken(v, request)) {
-		errmsg_next(reterr, "wait for its end");
-		return errmsg_fail(reterr, -EAGAIN, EXIT_CODE_TRY_AGAIN,
-				   "volume %s: a rotation is at work", v->vc->name);
-	}
+	was = o->view;
 	o->request = *request;
-	o->view = (struct rotation_view){ .number = o->view.number + 1,
+	o->view = (struct rotation_view){ .number = was.number + 1,
 					  .by_itself = request->by_itself,
 					  .busy = true };
 	r = thread_start_detached(rotate_in_thread, o);
 	if (r < 0) {
-		o->view.busy = false;
-		o->view.outcome.error = r;
+		o->view = was; /* none was begun */
 		errmsg_next(reterr, "free memory or raise the limit of threads, then try again");
 		return errmsg_fail(reterr, r, EXIT_CODE_TRY_AGAIN,
 				   "volume %s: cannot start a thread: %s", v->vc->name,

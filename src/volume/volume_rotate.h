@@ -10,7 +10,8 @@
 struct rotor *rotor_new(struct volume *v) WARN_UNUSED; /* NULL: no memory */
 /* False: a rotation hangs with a vault or the disk, and is left behind; it writes no header any more. */
 bool rotor_stop(struct rotor *r) WARN_UNUSED;
-void rotor_free(struct rotor *r); /* accepts NULL */
+void rotor_silence(struct rotor *r); /* after rotor_stop(): see watched_vault_end() */
+void rotor_free(struct rotor *r);    /* accepts NULL */
 
 /*
  * The key that is asked for, if these settings allow it as a protector. `serving`: a kid

@@ -82,6 +82,12 @@ def until_taken(world, v, kid):
     wait_for(taken, lambda: f"{kid} in use; it is {v.status()}")
 
 
+def turn(v, on):
+    """What nobody asks for does not come in between."""
+    v.write_config(auto_rotate="yes" if on else "no")
+    v.ctl("reload", v.name)
+
+
 def refused(v, code, *texts, args=()):
     result = v.ctl("rotate", v.name, *args, check=False)
     assert result.returncode == code, result.stdout + result.stderr
@@ -110,14 +116,41 @@ def test_a_newer_version_is_taken(make):
     v.remount()
     assert (v.mount_point / "f").read_bytes() == DATA and v.active_kid() == kid
     # By hand it is an operator's.
+    turn(v, on=False)
     newest(v)
     assert "rotated" in v.ctl("rotate", v.name).stdout
     assert v.status()["rotation"]["by"] == "operator"
 
 
+def test_a_given_version_is_only_the_start(directory, vault):
+    """It is what a volume is formatted by; from then on each version of that key is the protector."""
+    v = GuardedVolume(directory, vault, **AUTO)
+    start = newest(v)
+    second = newest(v)
+    v.kid = start
+    v.write_config()
+    try:
+        v.format()
+        assert v.active_kid() == start
+        v.mount()
+        until_used(v, second)
+        assert not v.status()["protector_drift"] and alarms(v) == []
+        v.remount()
+        turn(v, on=False)
+        assert v.status()["protector_drift"]  # before the next mount refuses
+        turn(v, on=True)
+        assert not v.status()["protector_drift"]
+        v.unmount()
+        third = newest(v)
+        v.ctl("rotate", v.name)
+        assert v.active_kid() == third
+    finally:
+        v.close()
+
+
 def test_an_older_version_pins(make):
     """For plain rotations, and for those that nobody asks for, over mounts; mounted or not."""
-    v = make(**AUTO)
+    v = make()
     first = v.active_kid()
     second = newest(v)
     v.mount()
@@ -132,10 +165,12 @@ def test_an_older_version_pins(make):
     refused(v, 2, "it is pinned to " + first)
     assert v.ctl_json("header", "dump", v.name)["pinned"]
     assert "pinned" in v.ctl("header", "dump", v.name).stdout
+    v.write_config(**AUTO)
     v.mount()
     wait_for(lambda: v.status()["auto_rotation"]["left"], "the decision")
     assert v.active_kid() == first and alarms(v) == [] and v.status()["auto_rotation"]["at"] is None
     assert "pinned to this version" in v.ctl("status", v.name).stdout
+    turn(v, on=False)
     answer = v.ctl_json("rotate", v.name, "--unpin")
     assert answer["rotated"] and not answer["pinned"] and v.active_kid() == second
     assert not v.ctl_json("header", "dump", v.name)["pinned"]
@@ -203,11 +238,9 @@ def held_and_taken(world, directory, v, one, two):
     wait_for(lambda: (lambda s: s["auto_rotation"]["at"] or s["auto_rotation"]["held"])(v.status()), "it to be found")
     pass_minutes(world, v)
     wait_for(lambda: v.status()["auto_rotation"]["held"], lambda: f"the hold; it is {v.status()}")
-    v.write_config(auto_rotate="no")
-    v.ctl("reload", v.name)
+    turn(v, on=False)
     assert alarms(v) == []  # nobody wants it any more
-    v.write_config(auto_rotate="yes")
-    v.ctl("reload", v.name)
+    turn(v, on=True)
     wait_for(lambda: v.status()["auto_rotation"]["at"], "it to be found again")
     pass_minutes(world, v)
     wait_for(lambda: v.status()["auto_rotation"]["held"], lambda: f"the hold; it is {v.status()}")

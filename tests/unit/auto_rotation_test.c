@@ -2,8 +2,12 @@
 /* What rotation by itself decides, and when; and when an expiry is soon. */
 #include "../support/test.h"
 
-#include "../../src/volume/volume_auto.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "../../src/volume/volume_expiry.h"
+#include "../../src/volume/volume_newest.h"
 
 #define MINUTE ((uint64_t)60 * 1000)
 #define HOUR   (60 * MINUTE)
@@ -82,6 +86,52 @@ static void a_fleet_is_spread_over_a_quarter_of_a_poll(void **state)
 	assert_int_equal(auto_spread_ms(0, UINT16_MAX), 0);
 }
 
+static struct newest looked_at(const char *newer)
+{
+	struct newest n = { .up = true, .pause_ms = 10 * MINUTE, .by_itself.enabled = true };
+
+	n.view.newer = newer[0];
+	(void)snprintf(n.view.kid, sizeof(n.view.kid), "%s", newer);
+	pthread_mutex_init(&n.lock, NULL);
+	pthread_cond_init(&n.changed, NULL);
+	return n;
+}
+
+static const struct rotation_outcome done = { .rotated = true };
+static const struct rotation_outcome failed = { .error = -EIO, .message = { .text = "no" } };
+
+/* The look after the new header may be faster than the end of its rotation. */
+static void what_was_found_meanwhile_is_the_next(void **state)
+{
+	struct newest n = looked_at("https://v/keys/k/3");
+	uint64_t due_ms;
+
+	(void)state;
+	auto_found(&n, 0);
+	n.by_itself.at_work = true; /* with version 2 */
+	auto_rotated(&n, &done);
+	assert_true(auto_is_awaited(&n, &due_ms));
+	assert_string_equal(n.by_itself.kid, n.view.kid);
+	n.view.newer = false;
+	auto_rotated(&n, &done);
+	assert_false(auto_is_awaited(&n, &due_ms));
+}
+
+/* Who turned it off does not hear of it for ever. */
+static void a_failure_of_what_was_turned_off_is_no_alarm(void **state)
+{
+	struct newest n = looked_at("https://v/keys/k/2");
+
+	(void)state;
+	auto_found(&n, 0);
+	auto_rotated(&n, &failed);
+	assert_int_equal(n.by_itself.failures, 1);
+	n.by_itself.enabled = false;
+	auto_forget(&n.by_itself);
+	auto_rotated(&n, &failed);
+	assert_int_equal(n.by_itself.failures, 0);
+}
+
 static void an_expiry_is_soon_from_its_warning_on(void **state)
 {
 	const uint64_t at = 1000000;
@@ -102,6 +152,8 @@ int main(void)
 		cmocka_unit_test(every_combination_rotates_only_when_all_agree),
 		cmocka_unit_test(pauses_grow_to_an_hour),
 		cmocka_unit_test(a_fleet_is_spread_over_a_quarter_of_a_poll),
+		cmocka_unit_test(what_was_found_meanwhile_is_the_next),
+		cmocka_unit_test(a_failure_of_what_was_turned_off_is_no_alarm),
 		cmocka_unit_test(an_expiry_is_soon_from_its_warning_on),
 	};
 

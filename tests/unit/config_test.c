@@ -208,6 +208,8 @@ static void mistakes_are_named_with_line_reason_and_next_step(void **state)
 		{ AT_KEY "rotation_poll = 59s\n", "rotation_poll = 59s: not valid",
 		  "1m to 1d, or 0" },
 		{ AT_KEY "rotation_poll = 25h\n", "rotation_poll = 25h: not valid", "or 0" },
+		{ AT_KEY "rotation_poll = 0\nauto_rotate = yes\n",
+		  "volume a: auto_rotate needs rotation_poll", "to 1m to 1d" },
 		{ AT_KEY "probe_interval = 5m\nprobe_timeout = 60s\n"
 			 "denied_confirm_interval = 10s\nsecondary = " OTHER "\n",
 		  "would be down 720 s after its key is denied", "probe_timeout" },
@@ -442,6 +444,36 @@ static void the_sample_is_valid(void **state)
 	config_free(c);
 }
 
+/* Of what rotates by itself a version is only the start; of each volume, as it is set there. */
+static void a_version_is_only_the_start_of_what_rotates_by_itself(void **state)
+{
+	static const char key[] = "https://a.vault.azure.net/keys/k";
+	static const char text[] =
+		"[server]\nprotector = "
+		"https://a.vault.azure.net/keys/k/0123456789abcdef0123456789abcdef\n"
+		"[volume stays]\nbacking = /b\nmount = /m\n"
+		"[volume moves]\nbacking = /c\nmount = /n\nauto_rotate = yes\n"
+		"[volume newest]\nbacking = /d\nmount = /o\nauto_rotate = yes\n"
+		"protector = https://a.vault.azure.net/keys/k\n"
+		"[volume file]\nbacking = /e\nmount = /p\nauto_rotate = yes\n"
+		"protector = file:/k/v.pem\n";
+	CLEANUP_CONFIG struct config *c = NULL;
+	struct errmsg err = { 0 };
+	const struct volume_config *v;
+
+	(void)state;
+	assert_int_equal(config_parse("t.conf", text, &c, &err), 0);
+	v = c->volumes;
+	assert_string_equal(v[0].settings.protector, c->server.protector);
+	assert_null(v[0].settings.start);
+	assert_string_equal(v[1].settings.protector, key);
+	assert_string_equal(v[1].settings.start, c->server.protector);
+	assert_string_equal(v[2].settings.protector, key);
+	assert_null(v[2].settings.start);
+	assert_string_equal(v[3].settings.protector, "file:/k/v.pem");
+	assert_null(v[3].settings.start);
+}
+
 /* What a mounted volume takes over, and what it cannot: by name, and nothing that is the same. */
 static void what_differs_is_named(void **state)
 {
@@ -487,6 +519,7 @@ static void what_differs_is_named(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_version_is_only_the_start_of_what_rotates_by_itself),
 		cmocka_unit_test(what_differs_is_named),
 		cmocka_unit_test(volumes_inherit_and_override),
 		cmocka_unit_test(server_may_come_last),

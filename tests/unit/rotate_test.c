@@ -475,6 +475,34 @@ static void the_dek_is_in_memory_for_a_limited_time(void **state)
 	}
 }
 
+static unsigned renames;
+
+static int rename_without_secret(int olddirfd, const char *oldpath, int newdirfd,
+				 const char *newpath, unsigned flags)
+{
+	renames++;
+	assert_int_equal(secret_count(), 1); /* the test's own */
+	return sysio_kernel.renameat2(olddirfd, oldpath, newdirfd, newpath, flags);
+}
+
+/* A disk that hangs would keep it for as long, whatever the vault says meanwhile. */
+static void the_dek_is_gone_before_anything_is_written(void **state)
+{
+	struct sysio sys = sysio_kernel;
+	static struct rotation_result result;
+	struct rotation r = to_remote();
+	struct errmsg err = { 0 };
+
+	(void)state;
+	sys.renameat2 = rename_without_secret;
+	r.sys = &sys;
+	r.retire = true;
+	renames = 0;
+	assert_int_equal(rotate_header(&r, &first, &result, &err), 0);
+	assert_true(result.rotated && result.retired);
+	assert_true(renames >= 6); /* two copies and the pin, twice */
+}
+
 static void linked_opens_neither_the_protectors_nor_the_secondarys(void **state)
 {
 	char linked[] = HTTPS_KID ", " HTTPS_NEXT, secondary[] = HTTPS_KID;
@@ -605,6 +633,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_older_version_pins_until_somebody_unpins, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(the_dek_is_in_memory_for_a_limited_time, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(the_dek_is_gone_before_anything_is_written, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(what_is_refused_changes_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(every_failing_call_leaves_a_header_that_opens,

@@ -10,7 +10,9 @@
 #include "../../src/volume/volume_newest.h"
 #include "../support/temporary.h"
 #include "tdefs/log.h"
+#include "tdefs/threads.h"
 #include "tdefs/volume_event.h"
+#include "tdefs/volume_rotate.h"
 
 #define PRIMARY	  "https://p.test/keys/k"
 #define SECONDARY "https://s.test/keys/k"
@@ -23,6 +25,7 @@
  */
 struct watched_vault {
 	struct vault vault;
+	bool silent;
 };
 
 static struct {
@@ -30,7 +33,10 @@ static struct {
 	_Atomic unsigned newest;			    /* version of the primary */
 	_Atomic bool disabled;				    /* that one */
 	_Atomic bool hangs;				    /* who asks for it */
+	_Atomic unsigned passes;			    /* but for so many looks */
 	_Atomic unsigned looks, probes; /* at the newest version, by unwrapping */
+	_Atomic unsigned hung;		/* threads that ask it now */
+	_Atomic unsigned heard;		/* vaults whose use is told of */
 } fake;
 
 static struct vault_report say(enum vault_verdict v)
@@ -56,10 +62,13 @@ static enum vault_verdict fake_get(struct vault *v, const char *kid, unsigned ti
 				      : (unsigned)(kid[strlen(PRIMARY) + 1] - '0');
 	char version[KID_VERSION_LEN + 1] = "";
 
+	const unsigned look = latest ? atomic_fetch_add(&fake.looks, 1) + 1 : 0;
+
 	(void)v, (void)timeout_ms;
-	fake.looks += latest;
-	while (latest && fake.hangs)
+	fake.hung++;
+	while (fake.hangs && look > fake.passes)
 		clock_kernel.sleep_ms(1);
+	fake.hung--;
 	*rep = say(is_second(kid) ? fake.second : latest ? fake.latest : fake.primary);
 	if (rep->verdict != VAULT_GRANTED)
 		return rep->verdict;
@@ -118,18 +127,23 @@ int watched_vault_open(const struct vault_watch *watch, const char *kid,
 	(void)watch, (void)kid, (void)settings, (void)clock, (void)reterr;
 	assert_non_null(w);
 	w->vault.ops = &fake_ops;
+	fake.heard++;
 	*ret_vault = w;
 	return 0;
 }
 
 void watched_vault_close(struct watched_vault *w)
 {
+	watched_vault_end(w);
 	free(w);
 }
 
 void watched_vault_end(struct watched_vault *w)
 {
-	(void)w;
+	if (w && !w->silent)
+		fake.heard--;
+	if (w)
+		w->silent = true;
 }
 
 struct vault *watched_vault_of(const struct watched_vault *w)
@@ -189,7 +203,8 @@ static int setup(void **state)
 	const struct vault_watch watch = { .volume = "v" };
 	struct volume_header header;
 	struct errmsg err = { 0 };
-	char text[2048];
+	char text[2048], path[TEMPORARY_PATH_MAX + 8];
+	FILE *f;
 
 	(void)state;
 	memset(&fake, 0, sizeof(fake));
@@ -202,7 +217,12 @@ static int setup(void **state)
 		       "[server]\nprotector = " PRIMARY "\nsecondary = " SECONDARY
 		       "\nstate_dir = %s/state\n[volume v]\nbacking = %s/back\nmount = %s/mnt\n",
 		       dir, dir, dir);
-	assert_int_equal(config_parse("t.conf", text, &config, &err), 0);
+	(void)snprintf(path, sizeof(path), "%s/t.conf", dir); /* a rotation reads it again */
+	f = fopen(path, "w");
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(config_load(path, &config, &err), 0);
 	config->volumes[0].settings.guard.probe_interval_ms = OFTEN_MS;
 	config->volumes[0].settings.rotation_poll_ms = OFTEN_MS;
 	assert_int_equal(log_open("/dev/null"), 0);
@@ -329,6 +349,56 @@ static void one_that_hangs_delays_no_probe(void **state)
 	close_volume(v);
 }
 
+/* What the vault said of a key that was in force before is nothing to act upon. */
+static void an_answer_that_a_rotation_overtook_is_dropped(void **state)
+{
+	struct volume *v = open_volume();
+
+	(void)state;
+	fake.hangs = true;
+	fake.newest = 2;
+	start(v);
+	UNTIL(fake.looks == 1);
+	newest_look_again(v->newest); /* as a rotation does */
+	fake.passes = 1;
+	UNTIL(fake.looks == 2);
+	assert_false(newest(v).newer);
+	fake.hangs = false;
+	UNTIL(newest(v).newer);
+	close_volume(v);
+}
+
+/* The event log is closed behind it: whatever its vault answers then is told to nobody. */
+static void a_rotation_that_hangs_is_silenced_by_the_unmount(void **state)
+{
+	static struct volume *v; /* left behind, for its thread */
+	const struct rotation_request request = { 0 };
+	struct rotation_view view;
+	struct errmsg err = { 0 };
+	uint64_t number;
+	bool done = false;
+
+	(void)state;
+	config->volumes[0].settings.guard.probe_timeout_ms = OFTEN_MS;
+	v = open_volume();
+	start(v);
+	fake.hangs = true;
+	assert_int_equal(volume_rotate(v, &request, &number, &err), 0);
+	UNTIL(fake.hung == 2); /* the rotation, and the thread that looks */
+	assert_int_equal(volume_close(v), 0);
+	assert_int_equal(fake.heard, 0);
+	audit_close(TAKE_PTR(audit));
+	fake.hangs = false;
+	do {
+		volume_rotation_view(v, &view);
+	} while (view.busy);
+	assert_true(view.outcome.error < 0 && !view.outcome.rotated);
+	while (!done) {
+		LOCK_SCOPE(&v->newest->lock);
+		done = v->newest->done;
+	}
+}
+
 static void nobody_looks_until_it_is_wanted(void **state)
 {
 	struct volume *v = open_volume();
@@ -402,6 +472,8 @@ int main(void)
 		TEST(a_newer_version_is_told_of_once),
 		TEST(not_to_know_changes_no_state),
 		TEST(one_that_hangs_delays_no_probe),
+		TEST(an_answer_that_a_rotation_overtook_is_dropped),
+		TEST(a_rotation_that_hangs_is_silenced_by_the_unmount),
 		TEST(nobody_looks_until_it_is_wanted),
 		TEST(the_secondary_is_proved_and_serves),
 		TEST(a_proof_is_repeated_by_the_interval_in_force),
