@@ -102,6 +102,13 @@ struct policy {
 	bool require_key_backup;       /* default: no, a warning */
 };
 
+/* Names of policies, as tdefs.conf and events have them. */
+#define POLICY_CUSTOMER_MANAGED_KEY "customer_managed_key"
+#define POLICY_MINIMUM_RSA_BITS	    "minimum_rsa_bits"
+#define POLICY_PURGE_PROTECTION	    "require_purge_protection"
+#define POLICY_KEY_BACKUP	    "require_key_backup"
+#define POLICY_ALLOWED_VAULTS	    "allowed_vaults"
+
 struct volume_config {
 	char *name; /* letters, digits, '.', '_', '-'; not starting with '.' or '-' */
 	char *backing;

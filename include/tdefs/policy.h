@@ -32,13 +32,6 @@ const char *policy_act_name(enum policy_act act);
 enum policy_answer policy_answer(const struct policy *policy, enum policy_act act,
 				 enum protector_kind kind);
 
-/* Names of policies, as tdefs.conf and events have them. */
-#define POLICY_CUSTOMER_MANAGED_KEY "customer_managed_key"
-#define POLICY_MINIMUM_RSA_BITS	    "minimum_rsa_bits"
-#define POLICY_PURGE_PROTECTION	    "require_purge_protection"
-#define POLICY_KEY_BACKUP	    "require_key_backup"
-#define POLICY_ALLOWED_VAULTS	    "allowed_vaults"
-
 /* -EPERM, EXIT_CODE_POLICY: the act is refused. `what` names the volume or directory in messages. */
 int policy_check(const struct policy *policy, enum policy_act act, const char *kid,
 		 const char *what, struct errmsg *reterr) WARN_UNUSED;

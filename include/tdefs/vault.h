@@ -132,10 +132,14 @@ struct vault {
  */
 int vault_init(void) WARN_UNUSED;
 
+/* -EKEYREJECTED, EXIT_CODE_POLICY, unless the host of `kid` is among `allowed_vaults`, or it has none. */
+int vault_check_allowed(const char *kid, const struct settings *settings,
+			struct errmsg *reterr) WARN_UNUSED;
+
 /*
  * The vault that serves `kid`, reached as `settings` says, its [vault HOST]
  * included; both settings and clock outlive it. -EINVAL when no kind does,
- * -EKEYREJECTED when its host is not among `allowed_vaults`. Contacts nobody.
+ * what vault_check_allowed() says. Contacts nobody.
  */
 int vault_open(const char *kid, const struct settings *settings, const struct clock *clock,
 	       struct vault **ret_vault, struct errmsg *reterr) WARN_UNUSED;

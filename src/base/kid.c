@@ -60,7 +60,9 @@ int kid_parse(const char *text, struct kid *ret_kid)
 	if (strlen(text) > KID_MAX || strncasecmp(at, "https://", 8) != 0)
 		return -EINVAL;
 	at = take(at + 8, LETTERS DIGITS ".-", KID_HOST_MAX, k.host);
-	at = at ? take_port(at, &k.port) : NULL;
+	if (!at || at[-1] == '.') /* "vault.example." would be another vault than the same */
+		return -EINVAL;
+	at = take_port(at, &k.port);
 	if (!at || strncmp(at, "/keys/", 6) != 0)
 		return -EINVAL;
 	at = take(at + 6, LETTERS DIGITS "-", KID_NAME_MAX, k.name);

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "allowed.h"
 #include "cloud.h"
 #include "identity.h"
 

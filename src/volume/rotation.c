@@ -18,20 +18,6 @@ static bool are_in_one_vault(const char *a, const char *b)
 	       strcmp(one, other) == 0;
 }
 
-static int check_allowed(const char *kid, const struct settings *s, const char *volume,
-			 struct errmsg *reterr)
-{
-	char host[KID_VAULT_MAX];
-
-	if (vault_host_of(kid, host) < 0 || settings_allow_host(s, host))
-		return 0;
-	errmsg_policy(reterr, POLICY_ALLOWED_VAULTS);
-	errmsg_next(reterr, "if that vault is yours, add %s to \"allowed_vaults\"", host);
-	return errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_POLICY,
-			   "volume %s: %s is refused: %s is not among allowed_vaults", volume, kid,
-			   host);
-}
-
 static int check_not_secondary(const char *kid, const struct settings *s, const char *serving,
 			       const char *volume, struct errmsg *reterr)
 {
@@ -78,7 +64,7 @@ int rotation_target(const struct rotation_request *request, const struct setting
 	int r;
 
 	(void)snprintf(ret_kid, KID_MAX + 1, "%s", kid);
-	r = check_allowed(kid, settings, volume, reterr);
+	r = vault_check_allowed(kid, settings, reterr);
 	if (r == 0)
 		r = policy_check(policy, request->act, kid, volume, reterr);
 	if (r == 0)

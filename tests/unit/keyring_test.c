@@ -135,6 +135,8 @@ static void vaults_are_chosen_by_the_kid(void **state)
 				    &err),
 			 -EKEYREJECTED);
 	assert_non_null(strstr(err.text, "a.example is not among allowed_vaults"));
+	assert_int_equal(err.exit_code, EXIT_CODE_POLICY);
+	assert_string_equal(err.policy, POLICY_ALLOWED_VAULTS);
 	assert_string_equal(vault_verdict_name(VAULT_DENIED), "denied");
 	vault_close(NULL);
 }

@@ -167,6 +167,8 @@ static void other_texts_are_no_kids(void **state)
 		"https://user@v/keys/k",
 		"https://user:pw@v/keys/k",
 		"https://v:/keys/k",
+		"https://v.example./keys/k", /* for DNS the same host, for us another */
+		"https://v.example.:443/keys/k",
 		"https://v:0/keys/k",
 		"https://v:65536/keys/k",
 		"https://v:443443/keys/k",
