@@ -161,6 +161,29 @@ def test_a_vault_that_is_away_is_asked_once(fleet):
     assert [s["state"] for s in fleet.first.ctl_json("header", "dump", "v3")["slots"]] == ["active"]
 
 
+def test_what_is_pinned_is_left_alone(fleet):
+    fleet.first.format()
+    old = fleet.slot(fleet.first.name)
+    for name in "pinned", "mounted", "free":
+        fleet.format(name)
+    fleet.mount("mounted")
+    fleet.new_version()
+    # The version that it has already is a choice, too, once there is a newer one.
+    assert fleet.rotate("--to", old)[:2] == (0, {"current": 4})
+    for name in "free", fleet.first.name:
+        fleet.ctl("rotate", name, "--unpin")
+    new = fleet.slot("free")
+    assert new != old
+    code, counts, volumes = fleet.rotate()
+    assert (code, counts) == (0, {"current": 2, "pinned": 2}), volumes
+    assert {fleet.slot(name) for name in ("pinned", "mounted")} == {old}
+    text = fleet.ctl("rotate", "--all").stdout
+    assert f"pinned: pinned to {old}: left alone (--unpin)" in text and "2 pinned" in text
+    assert fleet.rotate("--unpin")[:2] == (0, {"rotated": 2, "current": 2})
+    assert {fleet.slot(name) for name in fleet.names} == {new}
+    assert fleet.rotate()[:2] == (0, {"current": 4})
+
+
 def test_it_takes_a_name_or_all(fleet):
     assert fleet.ctl("rotate", check=False).returncode == 2
     assert fleet.ctl("rotate", "sales", "--all", check=False).returncode == 2

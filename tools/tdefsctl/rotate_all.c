@@ -123,6 +123,7 @@ static void ask_newest(struct fleet *f, struct call *call, const struct job *job
 	*ret_newest = n;
 }
 
+/* What was chosen (--to) is pinned, or no longer is, though the volume has it: not for us to say. */
 static bool has_newest(const struct fleet *f, const struct job *job, const struct newest *n)
 {
 	const struct survey_header *h = job->header;
@@ -130,7 +131,7 @@ static bool has_newest(const struct fleet *f, const struct job *job, const struc
 
 	return n->verdict == VAULT_GRANTED && strcmp(slot->kid, n->key.kid) == 0 &&
 	       memcmp(slot->thumbprint, n->key.thumbprint, THUMBPRINT_LEN) == 0 &&
-	       !(f->request.retire && h->nslots > 1) && !f->call->unpin;
+	       !(f->request.retire && h->nslots > 1) && !f->request.unpin && !f->request.to[0];
 }
 
 static bool is_pinned(const struct fleet *f, const struct job *job)
