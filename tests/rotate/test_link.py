@@ -73,6 +73,14 @@ def test_one_line_changes_and_every_other_byte_stays(make_volume, keys):
     v.ctl("unlink", "--all", b)
     assert v.config.read_text() == settings(v, f"linked = {a}, {c} ; three\n")
     answers(v, 2, "unlink", "sales", c, says=["would change more", "--all"])
+    # What goes on after the line that is gone begins the list now.
+    for kid, after in ((a, f"linked =   {b}\n# of\n\t{c}\n"), (b, f"linked = {a}\n# of\n\t{c}\n"),
+                       (c, f"linked = {a}\n   {b}\n# of\n")):
+        v.config.write_text(settings(v, f"linked = {a}\n   {b}\n# of\n\t{c}\n"))
+        v.ctl("unlink", "--all", kid)
+        assert v.config.read_text() == settings(v, after)
+    v.ctl("unlink", "--all", a)
+    assert v.config.read_text() == settings(v, f"linked =   {b}\n# of\n")
     # There is no [server], and no newline at the end.
     text = settings(v).replace("[server]\n", "").replace("# by hand\n", "[server]\n") + "# end"
     v.config.write_text(text)
@@ -88,13 +96,15 @@ def test_the_file_keeps_owner_mode_and_place(make_volume, keys):
     real = v.directory / "real.conf"
     v.config.rename(real)
     v.config.symlink_to(real)
-    real.with_name("real.conf.new").write_text("what a crash left")
+    real.with_name(".real.conf.tdefsctl").write_text("what a crash left")
+    real.with_name("real.conf.new").write_text("an operator's draft")
     v.ctl("link", "sales", keys[0])
     assert v.config.is_symlink() and f"linked = {keys[0]}" in real.read_text()
     st = real.stat()
     assert (stat.S_IMODE(st.st_mode), st.st_uid, st.st_gid) == (0o640, 12, 34)
     assert os.getxattr(real, "user.label") == b"mine"
-    assert not real.with_name("real.conf.new").exists()
+    assert not real.with_name(".real.conf.tdefsctl").exists()
+    assert real.with_name("real.conf.new").read_text() == "an operator's draft"
     for args in (("sales",), ("--all",), ("--all", "sales", keys[1])):
         assert v.ctl("link", *args, check=False).returncode == 2
     answers(v, 2, "link", "sales", "f" * 64, says=["no key identifier"])

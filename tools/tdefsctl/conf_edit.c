@@ -17,7 +17,8 @@ struct reader {
 	const char *line;
 	size_t len; /* with its newline */
 	bool inside, header;
-	bool linked; /* the line is one of "linked", or goes on with one */
+	bool linked;  /* the line is one of "linked", or goes on with one */
+	bool goes_on; /* with the one before it */
 };
 
 static bool is_comment(const char *at)
@@ -53,15 +54,17 @@ static bool next_line(struct reader *r)
 	end = r->line + r->len;
 	r->len += *end == '\n';
 	at = r->line + strspn(r->line, BLANKS);
-	r->header = false;
+	r->header = r->goes_on = false;
 	if (at >= end || is_comment(at))
 		return true;
 	if (*at == '[') {
 		r->header = true;
 		r->inside = is_section(r, at, end);
 		r->linked = false;
-	} else if (at == r->line || !r->linked) /* else it goes on with the one before */
+	} else if (at == r->line || !r->linked)
 		r->linked = r->inside && names_linked(at);
+	else
+		r->goes_on = true;
 	return true;
 }
 
@@ -157,8 +160,17 @@ static bool kids_without(const char *at, const char *end, const char *kid, FILE 
 	return found;
 }
 
-/* The line without the kid; nothing, if it had no other. */
-static int copy_without(const struct reader *r, const char *kid, FILE *out)
+/* How a list began whose first line is gone, up to its "="; empty: it is not. */
+struct name {
+	const char *text;
+	int len;
+};
+
+/*
+ * The line without the kid; nothing, if it had no other. What goes on with a line that is
+ * gone begins as that did: `name`, which moves.
+ */
+static int copy_without(const struct reader *r, const char *kid, struct name *name, FILE *out)
 {
 	CLEANUP_FREE char *rest = NULL;
 	const char *begin, *end;
@@ -172,9 +184,15 @@ static int copy_without(const struct reader *r, const char *kid, FILE *out)
 	found = kids_without(begin, end, kid, f);
 	if (fclose(f) != 0)
 		return -ENOMEM;
+	if (!r->goes_on)
+		*name = (struct name){ r->line, found && !rest[0] ? (int)(begin - r->line) : 0 };
+	if (found && !rest[0])
+		return 0;
+	fprintf(out, "%.*s", name->len, name->text);
+	name->len = 0;
 	if (!found)
 		fwrite(r->line, 1, r->len, out);
-	else if (rest[0])
+	else
 		fprintf(out, "%.*s %s%s%.*s", (int)(begin - r->line), r->line, rest,
 			*end == ';' ? " " : "", (int)(r->line + r->len - end), end);
 	return 0;
@@ -183,13 +201,14 @@ static int copy_without(const struct reader *r, const char *kid, FILE *out)
 int conf_unlink(const char *text, const char *section, const char *kid, char **ret_text)
 {
 	struct reader r = { .section = section, .line = text };
+	struct name name = { .len = 0 };
 	size_t len;
 	FILE *out = open_memstream(ret_text, &len);
 	int e = out ? 0 : -ENOMEM;
 
 	while (e == 0 && next_line(&r)) {
 		if (is_of_linked(&r))
-			e = copy_without(&r, kid, out);
+			e = copy_without(&r, kid, &name, out);
 		else
 			fwrite(r.line, 1, r.len, out);
 	}

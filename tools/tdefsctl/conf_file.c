@@ -119,7 +119,8 @@ static int replace_at(int dirfd, const char *name, const char *text)
 
 	if (old < 0)
 		return -errno;
-	if (snprintf(new_name, sizeof(new_name), "%s.new", name) >= (int)sizeof(new_name))
+	/* No name that an operator or a package manager might give a file of its own. */
+	if (snprintf(new_name, sizeof(new_name), ".%s." PROGRAM, name) >= (int)sizeof(new_name))
 		return -ENAMETOOLONG;
 	if (unlinkat(dirfd, new_name, 0) < 0 && errno != ENOENT) /* what a crash left */
 		return -errno;
