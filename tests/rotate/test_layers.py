@@ -7,7 +7,7 @@ both; whoever takes either away takes the data away.
 import contextlib
 
 import pytest
-from conftest import Volume
+from conftest import Volume, wait_for
 from engines import Load, PostgreSQL
 from guard_kit import MARKER, GuardedVolume
 from vault_server import running_vault
@@ -79,6 +79,26 @@ def test_either_key_alone_gives_nothing(layers):
         v.ctl("rotate", v.name)
     assert lower.tdefs("unmount", lower.name, check=False).returncode != 0
     assert (upper.mount_point / "f").read_bytes() == MARKER * 1000
+
+
+def alarms(v):
+    return {a["name"] for a in v.status()["alarms"]}
+
+
+def test_what_the_upper_volume_cannot_write_is_an_alarm(layers):
+    lower, upper = layers
+    lower.ctl("lock", lower.name)
+    lower.reach("inaccessible", "locked")
+    assert "state_not_kept" not in alarms(upper)  # it has nothing to write
+    result = upper.ctl("lock", upper.name, check=False)
+    assert result.returncode == 1 and "a restart would not know" in result.stderr, result.stderr
+    upper.reach("inaccessible", "locked")
+    wait_for(lambda: "state_not_kept" in alarms(upper), "the alarm")
+    for v in lower, upper:
+        v.ctl("resume", v.name)
+        v.reach("online")
+    wait_for(lambda: "state_not_kept" not in alarms(upper), "the alarm to end")
+    assert not alarms(lower)
 
 
 def test_a_platform_key_below_needs_no_vault(directory):

@@ -5,7 +5,7 @@ import json
 import shutil
 
 import pytest
-from conftest import Volume
+from conftest import Volume, wait_for
 from guard_kit import GuardedVolume
 from kv_volume import VaultVolume
 
@@ -60,11 +60,14 @@ def expect(v, act, effect, answer, *command):
     before = len(events(v, "policy_noted")), len(events(v, "policy_refused"))
     result = v.ctl(*command, check=False)
     assert result.returncode == (7 if answer == "refused" else 0), (act, effect, result.stderr)
-    noted = acts_told(v, "policy_noted")[before[0]:]
-    refused = acts_told(v, "policy_refused")[before[1]:]
     told = [(act, "customer_managed_key")]
-    assert (noted, refused) == {"noted": (told, []), "refused": ([], told), "allowed": ([], [])}[answer], \
-        (act, effect)
+    expected = {"noted": (told, []), "refused": ([], told), "allowed": ([], [])}[answer]
+
+    def new_ones():
+        return acts_told(v, "policy_noted")[before[0]:], acts_told(v, "policy_refused")[before[1]:]
+
+    # A daemon's events are written in their own time.
+    wait_for(lambda: new_ones() == expected, lambda: f"{act}, {effect}: {new_ones()}")
     if answer == "refused":
         assert "customer_managed_key = deny" in result.stderr and "next: " in result.stderr
 
@@ -141,6 +144,7 @@ def refused_by(v, policy, *command):
     before = len(events(v, "policy_refused"))
     result = v.ctl(*command, check=False)
     assert result.returncode == 7, result.stdout + result.stderr
+    wait_for(lambda: len(events(v, "policy_refused")) > before, "the event")
     told = events(v, "policy_refused")[before:]
     assert [e["policy"] for e in told] == [policy] and told[0]["kind"] == "local-vault"
     assert told[0]["error"] in result.stderr
