@@ -9,8 +9,8 @@
  * its name only when its contents and attributes are durable. After a crash at
  * any instant the same call goes on: a name whose attributes are the source's is
  * not copied again, a large file goes on at its last checkpoint. Then both sides
- * are read again, from the disk, and compared. Only after that the root gets the
- * source's attributes and TRANSFER_DIR goes.
+ * are read again, from the disk, and compared. Only after that TRANSFER_DIR goes, and
+ * then the root gets the source's attributes. A TRANSFER_DIR not root's alone is refused.
  *
  * The source is never changed, its access times included (but of symbolic links,
  * which cannot be read without). Nobody else may change it meanwhile: what is
@@ -44,8 +44,8 @@ struct transfer_observer {
 	void (*progress)(void *arg, const struct transfer_progress *progress);
 	/* Something worth knowing of a name of the source; no error. */
 	void (*notice)(void *arg, const char *path, const char *what);
-	/* Drop what is cached of the file at `path` beneath a mount; NULL: nothing is beneath. */
-	void (*drop_beneath)(void *arg, const char *path);
+	/* Drop what is cached of the file `path` beneath a mount: 0, or an errno; NULL: nothing is. */
+	int (*drop_beneath)(void *arg, const char *path);
 	void *arg;
 };
 

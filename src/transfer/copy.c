@@ -23,6 +23,14 @@ static int take_name(struct run *run, const struct tree_entry *e, const char *fr
 		      run->o->sys->renameat2(run->work_fd, from, e->target_dir, e->name, 0));
 }
 
+/* WORK_OTHER is made; attributes, then its name. */
+static int dress_other(struct run *run, const struct tree_entry *e)
+{
+	int r = copy_attributes(run, e->path, run->work_fd, WORK_OTHER, &e->st);
+
+	return r < 0 ? r : take_name(run, e, WORK_OTHER);
+}
+
 static int copy_symlink(struct run *run, const struct tree_entry *e)
 {
 	char target[PATH_MAX];
@@ -35,9 +43,7 @@ static int copy_symlink(struct run *run, const struct tree_entry *e)
 	r = forget_other(run);
 	if (r == 0)
 		r = run->o->sys->symlinkat(target, run->work_fd, WORK_OTHER);
-	if (r == 0)
-		r = copy_attributes(run, run->work_fd, WORK_OTHER, &e->st);
-	return r < 0 ? failed(run, e, r) : take_name(run, e, WORK_OTHER);
+	return r < 0 ? failed(run, e, r) : dress_other(run, e);
 }
 
 static int copy_node(struct run *run, const struct tree_entry *e)
@@ -47,9 +53,7 @@ static int copy_node(struct run *run, const struct tree_entry *e)
 	if (r == 0)
 		r = run->o->sys->mknodat(run->work_fd, WORK_OTHER, (e->st.st_mode & S_IFMT) | 0600,
 					 0);
-	if (r == 0)
-		r = copy_attributes(run, run->work_fd, WORK_OTHER, &e->st);
-	return r < 0 ? failed(run, e, r) : take_name(run, e, WORK_OTHER);
+	return r < 0 ? failed(run, e, r) : dress_other(run, e);
 }
 
 /* A further name of a file that has its first. */
@@ -67,13 +71,14 @@ static int copy_link(struct run *run, const struct tree_entry *e, const struct t
 	return r < 0 ? failed(run, e, r) : take_name(run, e, WORK_OTHER);
 }
 
-/* A name comes last: whoever has it, and these attributes, is complete. */
+/* A name comes last: whoever has it, and these attributes, and is no other's, is complete. */
 static int is_there(struct run *run, const struct tree_entry *e, bool *ret_there)
 {
 	struct stat st;
 	int r = run->o->sys->fstatat(e->target_dir, e->name, &st, AT_SYMLINK_NOFOLLOW);
 
-	*ret_there = r == 0 && tree_same_attributes(&st, &e->st);
+	*ret_there = r == 0 && tree_same_attributes(&st, &e->st) &&
+		     !tree_links_shared(&run->links, &e->st, &st);
 	return r == -ENOENT ? 0 : failed(run, e, r);
 }
 
@@ -142,11 +147,9 @@ static int copy_entry(void *arg, const struct tree_entry *e)
 static int leave_directory(void *arg, const struct tree_entry *e, int target_fd)
 {
 	struct run *run = arg;
-	int r = copy_attributes(run, target_fd, ".", &e->st);
+	int r = copy_attributes(run, e->path, target_fd, ".", &e->st);
 
-	if (r == 0)
-		r = run->o->sys->fsync(target_fd);
-	return failed(run, e, r);
+	return r < 0 ? r : failed(run, e, run->o->sys->fsync(target_fd));
 }
 
 int run_copy(struct run *run)

@@ -133,7 +133,7 @@ static int copy_data(struct file_copy *c)
 	return r;
 }
 
-int copy_attributes(const struct run *run, int dirfd, const char *name, const struct stat *st)
+static int set_attributes(const struct run *run, int dirfd, const char *name, const struct stat *st)
 {
 	const struct sysio *sys = run->o->sys;
 	const struct timespec times[2] = { st->st_atim, st->st_mtim };
@@ -145,20 +145,36 @@ int copy_attributes(const struct run *run, int dirfd, const char *name, const st
 	return r == 0 ? sys->utimensat(dirfd, name, times, AT_SYMLINK_NOFOLLOW) : r;
 }
 
-/* It is still the file that was looked at when this began. */
-static int check_unchanged(const struct file_copy *c)
+/* By these a later call tells that it is complete: there are file systems that round them. */
+int copy_attributes(struct run *run, const char *path, int dirfd, const char *name,
+		    const struct stat *st)
+{
+	struct stat got;
+	int r = set_attributes(run, dirfd, name, st);
+
+	if (r == 0)
+		r = run->o->sys->fstatat(dirfd, name, &got, AT_SYMLINK_NOFOLLOW);
+	if (r < 0)
+		return tree_fail_target(&run->tree, r, path, NULL);
+	if (tree_same_attributes(&got, st))
+		return 0;
+	errmsg_next(run->tree.err, "empty it, and name a directory on another file system");
+	return tree_fail_target(&run->tree, -EOPNOTSUPP, path,
+				"this file system does not keep its owner, mode and times exactly");
+}
+
+int check_unchanged(struct run *run, const struct tree_entry *e, int source)
 {
 	struct stat st;
-	int r = c->run->o->sys->fstatat(c->source, "", &st, AT_EMPTY_PATH);
+	int r = run->o->sys->fstatat(source, "", &st, AT_EMPTY_PATH);
 
-	if (r == 0 && (!tree_same_attributes(&st, &c->e->st) ||
-		       st.st_ctim.tv_sec != c->e->st.st_ctim.tv_sec ||
-		       st.st_ctim.tv_nsec != c->e->st.st_ctim.tv_nsec)) {
-		errmsg_next(c->run->tree.err, "stop what writes it, then try again");
-		return tree_fail(&c->run->tree, -EAGAIN, c->e->path,
-				 "it changed while it was copied");
+	if (r == 0 &&
+	    (!tree_same_attributes(&st, &e->st) || st.st_ctim.tv_sec != e->st.st_ctim.tv_sec ||
+	     st.st_ctim.tv_nsec != e->st.st_ctim.tv_nsec)) {
+		errmsg_next(run->tree.err, "stop what writes it, then try again");
+		return tree_fail(&run->tree, -EAGAIN, e->path, "it changed while it was read");
 	}
-	return r < 0 ? tree_fail(&c->run->tree, r, c->e->path, NULL) : 0;
+	return r < 0 ? tree_fail(&run->tree, r, e->path, NULL) : 0;
 }
 
 static int fill(struct file_copy *c)
@@ -180,11 +196,14 @@ static int fill(struct file_copy *c)
 	if (r < 0)
 		return r;
 	r = sys->ftruncate(c->target, c->e->st.st_size);
-	if (r == 0)
-		r = copy_attributes(c->run, c->run->work_fd, WORK_FILE, &c->e->st);
-	if (r == 0)
-		r = sys->fsync(c->target);
-	return r < 0 ? tree_fail_target(&c->run->tree, r, c->e->path, NULL) : check_unchanged(c);
+	if (r < 0)
+		return tree_fail_target(&c->run->tree, r, c->e->path, NULL);
+	r = copy_attributes(c->run, c->e->path, c->run->work_fd, WORK_FILE, &c->e->st);
+	if (r < 0)
+		return r;
+	r = sys->fsync(c->target);
+	return r < 0 ? tree_fail_target(&c->run->tree, r, c->e->path, NULL)
+		     : check_unchanged(c->run, c->e, c->source);
 }
 
 int copy_file(struct run *run, const struct tree_entry *e)

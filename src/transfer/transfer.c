@@ -67,16 +67,31 @@ static int check_journal(struct run *run)
 	return fail_target(run, -EEXIST, "holds an unfinished copy of another source");
 }
 
-/* Nobody but root from now on; then the journal, before any name. */
+/* Nobody but root from now on: whoever held a descriptor of the root looks nothing up by it. */
+static int lock_down(struct run *run)
+{
+	const struct sysio *sys = run->o->sys;
+	bool names = false;
+	int r = sys->fchownat(run->o->target_fd, ".", 0, 0, 0);
+
+	if (r == 0)
+		r = sys->fchmodat(run->o->target_fd, ".", 0700, 0);
+	if (r == 0 && run->state == RUN_FRESH)
+		r = tree_has_names(&run->tree, run->o->target_fd, &names);
+	if (r < 0 || !names)
+		return fail_target(run, r, NULL);
+	errmsg_next(run->tree.err, "name a directory that nobody else writes into");
+	return fail_target(run, -ENOTEMPTY, "somebody wrote into it just now");
+}
+
+/* The journal comes before any name. */
 static int begin(struct run *run)
 {
 	const struct sysio *sys = run->o->sys;
 	char text[JOURNAL_MAX];
 	int len = journal_text(run, text);
-	int r = len < 0 ? len : sys->fchownat(run->o->target_fd, ".", 0, 0, 0);
+	int r = len < 0 ? len : 0;
 
-	if (r == 0)
-		r = sys->fchmodat(run->o->target_fd, ".", 0700, 0);
 	if (r == 0 && run->work_fd < 0) {
 		r = sys->mkdirat(run->o->target_fd, TRANSFER_DIR, 0700);
 		if (r == 0)
@@ -90,20 +105,34 @@ static int begin(struct run *run)
 	return fail_target(run, r, NULL);
 }
 
+/* Somebody else's would hold a journal of his making, and files that he has open. */
+static int check_work_owner(struct run *run)
+{
+	struct stat st;
+	int r = run->o->sys->fstatat(run->work_fd, "", &st, AT_EMPTY_PATH);
+
+	if (r < 0 || (st.st_uid == 0 && (st.st_mode & 07777) == 0700))
+		return fail_target(run, r, NULL);
+	errmsg_next(run->tree.err, "find out who made it, then empty the target and begin again");
+	return fail_target(run, -EPERM, "holds a " TRANSFER_DIR " that is not root's alone");
+}
+
 /* A copy that was finished, and perhaps not told of: equal as far as attributes tell. */
 static int check_finished(struct run *run)
 {
 	struct errmsg *err = run->tree.err;
-	struct errmsg ignored = { 0 };
+	struct errmsg why = { 0 };
+	char what[sizeof(why.text) + 64];
 	int r;
 
-	run->tree.err = &ignored;
+	run->tree.err = &why;
 	r = run_verify(run);
 	run->tree.err = err;
 	if (r == 0)
 		return 0;
 	errmsg_next(err, "empty it, or choose another");
-	return fail_target(run, -ENOTEMPTY, "is not empty, and no copy of the source");
+	(void)snprintf(what, sizeof(what), "is not empty, and no copy of the source: %s", why.text);
+	return fail_target(run, -ENOTEMPTY, what);
 }
 
 /* What is in the target, by its journal; without one it is empty, or finished. */
@@ -120,7 +149,9 @@ static int find_state(struct run *run)
 		return fail_target(run, r, NULL);
 	if (r >= 0) {
 		run->work_fd = r;
-		r = check_journal(run);
+		r = check_work_owner(run);
+		if (r == 0)
+			r = check_journal(run);
 		run->state = RUN_RESUMED;
 		if (r != -ENOENT)
 			return r;
@@ -149,12 +180,16 @@ static int add_blocks(void *arg, const struct tree_entry *e)
 static int count_there(struct run *run, uint64_t *ret_bytes)
 {
 	struct transfer_options o = *run->o;
+	struct tree_entry file = { 0 };
 	struct tree tree = { .o = &o, .scan_only = true, .err = run->tree.err };
 	const struct tree_visitor visitor = { .visit = add_blocks, .arg = ret_bytes };
 
 	o.source_fd = o.target_fd;
 	o.source_path = o.target_path;
 	o.source_is_mount = o.target_is_mount;
+	/* Of a large file it is nearly all, and goes on being used, or is emptied. */
+	if (o.sys->fstatat(run->work_fd, WORK_FILE, &file.st, AT_SYMLINK_NOFOLLOW) == 0)
+		IGNORE_RESULT(add_blocks(ret_bytes, &file), "it only adds");
 	return tree_walk(&tree, &visitor);
 }
 
@@ -203,9 +238,10 @@ static int remove_work(const struct run *run)
 }
 
 /*
- * All is verified: the root gets its owner, then TRANSFER_DIR goes, then the times
- * that this changed are put right. A crash in between leaves a finished copy,
- * which the next call finds (check_finished).
+ * All is verified: TRANSFER_DIR goes, then the root gets its owner. Never the
+ * reverse: whoever uses the copy already must not lose what he wrote to a call that
+ * finds the journal and goes on. A crash in between leaves a finished copy, which
+ * the next call finds (check_finished).
  */
 static int finish(struct run *run)
 {
@@ -215,16 +251,14 @@ static int finish(struct run *run)
 
 	if (r < 0)
 		return tree_fail(&run->tree, r, "", NULL);
-	r = copy_attributes(run, run->o->target_fd, ".", &st);
-	if (r == 0)
-		r = sys->fsync(run->o->target_fd);
-	if (r == 0 && run->work_fd >= 0)
+	if (run->work_fd >= 0)
 		r = remove_work(run);
 	if (r == 0)
-		r = copy_attributes(run, run->o->target_fd, ".", &st);
-	if (r == 0)
 		r = sys->fsync(run->o->target_fd);
-	return fail_target(run, r, NULL);
+	if (r < 0)
+		return fail_target(run, r, NULL);
+	r = copy_attributes(run, "", run->o->target_fd, ".", &st);
+	return r < 0 ? r : fail_target(run, sys->fsync(run->o->target_fd), NULL);
 }
 
 static int all_passes(struct run *run)
@@ -234,6 +268,8 @@ static int all_passes(struct run *run)
 
 	if (r == 0 && run->state != RUN_FINISHED)
 		r = check_space(run);
+	if (r == 0 && run->state != RUN_FINISHED)
+		r = lock_down(run);
 	if (r == 0 && run->state == RUN_FRESH)
 		r = begin(run);
 	run->progress = (struct transfer_progress){ .total_bytes = total };
@@ -241,6 +277,10 @@ static int all_passes(struct run *run)
 		r = run_copy(run);
 	run->progress = (struct transfer_progress){ .total_bytes = total };
 	run->contents = true;
+	if (r == 0)
+		r = run_verify(run);
+	/* Whoever began to write the source meanwhile left his mark on some file. */
+	run->contents = false;
 	if (r == 0)
 		r = run_verify(run);
 	run->result.resumed = run->state != RUN_FRESH;

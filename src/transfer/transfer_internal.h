@@ -40,8 +40,10 @@ int run_verify(struct run *run) WARN_UNUSED;
 
 /* A regular file's contents and attributes into WORK_FILE, all durable. */
 int copy_file(struct run *run, const struct tree_entry *e) WARN_UNUSED;
-/* Owner, mode and times of WORK_FILE or WORK_OTHER. */
-int copy_attributes(const struct run *run, int dirfd, const char *name,
+/* Owner, mode and times for `name`, which is or will be the target's `path`; told if it fails. */
+int copy_attributes(struct run *run, const char *path, int dirfd, const char *name,
 		    const struct stat *st) WARN_UNUSED;
+/* `source` still is what `e` was when it was looked at. */
+int check_unchanged(struct run *run, const struct tree_entry *e, int source) WARN_UNUSED;
 
 #endif

@@ -224,6 +224,25 @@ const struct tree_link *tree_links_find(const struct tree_links *links, ino_t so
 	return found ? *found : NULL;
 }
 
+static int compare_targets(const void *a, const void *b)
+{
+	const struct tree_link *x = a, *y = b;
+
+	return x->target < y->target ? -1 : x->target > y->target;
+}
+
+bool tree_links_shared(const struct tree_links *links, const struct stat *source,
+		       const struct stat *target)
+{
+	const struct tree_link key = { .target = target->st_ino };
+	struct tree_link *const *found;
+
+	if (S_ISDIR(source->st_mode) || target->st_nlink == 1)
+		return false;
+	found = tfind(&key, &links->by_target, compare_targets);
+	return source->st_nlink == 1 || (found && (*found)->source != source->st_ino);
+}
+
 int tree_links_add(struct tree_links *links, ino_t source, ino_t target, const char *path)
 {
 	struct tree_link *link = malloc(sizeof(*link) + strlen(path) + 1);
@@ -233,14 +252,25 @@ int tree_links_add(struct tree_links *links, ino_t source, ino_t target, const c
 	link->source = source;
 	link->target = target;
 	memcpy(link->path, path, strlen(path) + 1);
+	if (!tsearch(link, &links->by_target, compare_targets)) {
+		free(link);
+		return -ENOMEM;
+	}
 	if (tsearch(link, &links->root, compare_links))
 		return 0;
+	IGNORE_RESULT(tdelete(link, &links->by_target, compare_targets), "as it was");
 	free(link);
 	return -ENOMEM;
 }
 
+static void keep(void *link)
+{
+	(void)link; /* it is in the other tree, too */
+}
+
 void tree_links_release(struct tree_links *links)
 {
+	tdestroy(links->by_target, keep);
 	tdestroy(links->root, free);
-	links->root = NULL;
+	*links = (struct tree_links){ 0 };
 }

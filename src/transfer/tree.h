@@ -45,7 +45,7 @@ bool tree_same_attributes(const struct stat *a, const struct stat *b);
 
 /* Files with several names: by the source's inode, where the first of them is. */
 struct tree_links {
-	void *root;
+	void *root, *by_target;
 };
 struct tree_link {
 	ino_t source, target;
@@ -53,6 +53,9 @@ struct tree_link {
 };
 /* NULL: not met yet. */
 const struct tree_link *tree_links_find(const struct tree_links *links, ino_t source);
+/* Has the target's file a name that, in the source, is another file's? */
+bool tree_links_shared(const struct tree_links *links, const struct stat *source,
+		       const struct stat *target);
 int tree_links_add(struct tree_links *links, ino_t source, ino_t target,
 		   const char *path) WARN_UNUSED;
 void tree_links_release(struct tree_links *links);

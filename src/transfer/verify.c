@@ -28,20 +28,30 @@ static int next_data(const struct file_pair *p, int fd, uint64_t off, uint64_t *
  * Not equal. In a copy that is not finished it goes, so that the next call makes
  * it again; a finished one is the operator's.
  */
-static int differs(const struct file_pair *p, uint64_t off)
+static int not_equal(struct run *run, const struct tree_entry *e, const char *how)
 {
-	struct run *run = p->run;
 	const bool mine = run->state != RUN_FINISHED;
 	char what[128];
 
-	(void)snprintf(what, sizeof(what), "differs from the source in its bytes from %ju on%s",
-		       (uintmax_t)off, mine ? "; this copy was removed" : "");
+	(void)snprintf(what, sizeof(what), "%s%s", how, mine ? "; this copy was removed" : "");
 	errmsg_next(run->tree.err, "look for a failing disk or memory (dmesg)%s",
 		    mine ? ", then give the same command again: it copies this file again" : "");
 	if (mine)
-		IGNORE_RESULT(run->o->sys->unlinkat(p->e->target_dir, p->e->name, 0),
+		IGNORE_RESULT(run->o->sys->unlinkat(e->target_dir, e->name, 0),
 			      "the difference is the error to tell");
-	return tree_fail_target(&run->tree, -EIO, p->e->path, what);
+	return tree_fail_target(&run->tree, -EIO, e->path, what);
+}
+
+static int differs(const struct file_pair *p, uint64_t off)
+{
+	char how[96];
+	int r = check_unchanged(p->run, p->e, p->source);
+
+	if (r < 0)
+		return r;
+	(void)snprintf(how, sizeof(how), "differs from the source in its bytes from %ju on",
+		       (uintmax_t)off);
+	return not_equal(p->run, p->e, how);
 }
 
 static int compare_chunk(const struct file_pair *p, uint64_t off, size_t len)
@@ -89,6 +99,17 @@ static int compare_data(const struct file_pair *p)
 	return 0;
 }
 
+static int drop_beneath(const struct file_pair *p)
+{
+	const struct transfer_observer *observer = p->run->o->observer;
+	const int r = observer->drop_beneath(observer->arg, p->e->path);
+
+	return r < 0 ? tree_fail_target(&p->run->tree, r, p->e->path,
+					"what is cached of it cannot be dropped, so that its disk "
+					"cannot be read")
+		     : 0;
+}
+
 /* Only clean pages can be dropped: what is dirty goes to the disk first. */
 static int read_from_disk(const struct file_pair *p)
 {
@@ -104,9 +125,7 @@ static int read_from_disk(const struct file_pair *p)
 			return i == 0 ? tree_fail(&p->run->tree, r, p->e->path, NULL)
 				      : tree_fail_target(&p->run->tree, r, p->e->path, NULL);
 	}
-	if (o->observer->drop_beneath)
-		o->observer->drop_beneath(o->observer->arg, p->e->path);
-	return 0;
+	return o->observer->drop_beneath ? drop_beneath(p) : 0;
 }
 
 static int compare_contents(struct run *run, const struct tree_entry *e)
@@ -144,8 +163,7 @@ static int compare_symlinks(struct run *run, const struct tree_entry *e)
 		return tree_fail_target(&run->tree, (int)nb, e->path, NULL);
 	return na == nb && memcmp(a, b, (size_t)na) == 0
 		       ? 0
-		       : tree_fail_target(&run->tree, -EIO, e->path,
-					  "leads elsewhere than the source's");
+		       : not_equal(run, e, "leads elsewhere than the source's");
 }
 
 /* Names of one file in the source are names of one file in the target. */
@@ -155,6 +173,8 @@ static int compare_links(struct run *run, const struct tree_entry *e, const stru
 	const struct tree_link *first = tree_links_find(&run->links, e->st.st_ino);
 
 	*ret_known = first != NULL;
+	if (tree_links_shared(&run->links, &e->st, target))
+		return not_equal(run, e, "is one file with what, in the source, is another");
 	if (!first) {
 		int r = tree_links_add(&run->links, e->st.st_ino, target->st_ino, e->path);
 
@@ -170,6 +190,8 @@ static int compare_attributes(struct run *run, const struct tree_entry *e, struc
 {
 	int r = run->o->sys->fstatat(e->target_dir, e->name, ret_target, AT_SYMLINK_NOFOLLOW);
 
+	if (r == -ENOENT)
+		return tree_fail(&run->tree, -EAGAIN, e->path, "it came while the rest was copied");
 	if (r < 0)
 		return tree_fail_target(&run->tree, r, e->path, NULL);
 	if (tree_same_attributes(ret_target, &e->st))
@@ -187,7 +209,7 @@ static int verify_entry(void *arg, const struct tree_entry *e)
 
 	run->progress.entries++;
 	run_progress(run, 0);
-	if (r == 0 && !S_ISDIR(e->st.st_mode) && e->st.st_nlink > 1)
+	if (r == 0 && !S_ISDIR(e->st.st_mode) && (e->st.st_nlink > 1 || target.st_nlink > 1))
 		r = compare_links(run, e, &target, &known);
 	if (r < 0 || known || !run->contents)
 		return r;

@@ -18,6 +18,7 @@
 static char place[TEMPORARY_PATH_MAX], source[PATH_LEN], target[PATH_LEN];
 static struct errmsg err;
 static struct transfer_result result;
+static const struct transfer_observer *observer;
 
 /* Thousands of runs: in memory, where a sync costs nothing. */
 static int setup(void **state)
@@ -68,6 +69,7 @@ static int run_with(const struct sysio *sys, uint64_t checkpoint)
 		.target_path = target,
 		.identity = "a test",
 		.checkpoint = checkpoint,
+		.observer = observer,
 	};
 	int r;
 
@@ -149,6 +151,16 @@ static void assert_done(void)
 	assert_int_not_equal(access(in(target, TRANSFER_DIR), F_OK), 0);
 }
 
+/* While it would go on, nobody else may come in; when somebody may, it would not. */
+static void assert_shut_unless_finished(void)
+{
+	struct stat st;
+
+	assert_int_equal(stat(target, &st), 0);
+	if (access(in(target, TRANSFER_DIR "/journal"), F_OK) == 0)
+		assert_int_equal(st.st_mode & 07777, 0700);
+}
+
 static void empty_target(void)
 {
 	assert_int_equal(temporary_remove(target), 0);
@@ -169,6 +181,7 @@ static void one_end(unsigned n, bool for_ever, bool *ret_met)
 	else
 		assert_true(err.text[0] && err.next[0] && err.exit_code == EXIT_CODE_FAILED);
 	assert_nothing_half();
+	assert_shut_unless_finished();
 	r = run_with(&sysio_kernel, TRANSFER_CHECKPOINT);
 	if (r < 0)
 		fail_msg("after the end at call %u: %s", n, err.text);
@@ -341,6 +354,249 @@ static void a_source_that_changes_meanwhile_is_told(void **state)
 	assert_same_bytes(in(source, "f"), in(target, "f"));
 }
 
+static void (*at_pread)(void);
+
+/* The stop_at-th read of a whole file of 10000 bytes: two are copied, then compared. */
+static ssize_t met_pread(int fd, void *buf, size_t len, off_t off)
+{
+	if (len == 10000 && stop_at && --stop_at == 0) {
+		if (!at_pread)
+			return -EIO;
+		at_pread();
+	}
+	return sysio_kernel.pread(fd, buf, len, off);
+}
+
+static int run_meeting(unsigned at, void (*what)(void))
+{
+	int r;
+
+	odd = sysio_kernel;
+	odd.pread = met_pread;
+	at_pread = what;
+	stop_at = at;
+	r = run_with(&odd, MIB);
+	assert_int_equal(stop_at, 0);
+	return r;
+}
+
+/* Other bytes, as many. */
+static void write_a(void)
+{
+	make_file("a", 10000, 'x');
+}
+
+static void make_c(void)
+{
+	make_file("c", 1, 'c');
+}
+
+static void a_source_that_changes_while_it_is_compared_is_told(void **state)
+{
+	static const struct {
+		unsigned at;
+		void (*change)(void);
+		const char *name;
+	} rows[] = {
+		{ 3, write_a, "/a: it changed" },  /* its own turn: no failing disk */
+		{ 5, write_a, "/a: has other" },   /* after its turn */
+		{ 5, make_c, "/c: it came while" } /* as an engine's that is started */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		make_file("a", 10000, 'a');
+		make_file("b", 10000, 'b');
+		assert_int_equal(run_meeting(rows[i].at, rows[i].change), -EAGAIN);
+		assert_int_equal(err.exit_code, EXIT_CODE_TRY_AGAIN);
+		assert_non_null(strstr(err.text, rows[i].name));
+		assert_int_equal(access(in(target, "a"), F_OK), 0);
+		unlink(in(source, "c"));
+		empty_target();
+	}
+}
+
+/* An interrupted copy of the files a and b, of 10000 bytes each. */
+static void stop_while_comparing(void)
+{
+	assert_int_equal(run_meeting(3, NULL), -EIO);
+	assert_int_equal(access(in(target, TRANSFER_DIR "/journal"), F_OK), 0);
+}
+
+static void set_time(const char *path)
+{
+	const struct timespec times[2] = { { 1000, 1 }, { 2000, 2 } };
+
+	assert_int_equal(utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW), 0);
+}
+
+static void names_of_one_file_that_became_two_are_two(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	make_file("a", 10000, 'a');
+	assert_int_equal(link(in(source, "a"), in(source, "b")), 0);
+	set_time(in(source, "a"));
+	odd = sysio_kernel;
+	assert_int_equal(run_meeting(2, NULL), -EIO);
+	assert_int_equal(unlink(in(source, "b")), 0);
+	make_file("b", 10000, 'a');
+	set_time(in(source, "b"));
+	assert_int_equal(run_with(&sysio_kernel, MIB), 0);
+	assert_int_equal(stat(in(target, "b"), &st), 0);
+	assert_int_equal(st.st_nlink, 1);
+}
+
+static void a_link_that_leads_elsewhere_is_made_again(void **state)
+{
+	(void)state;
+	make_file("a", 10000, 'a');
+	make_file("b", 10000, 'b');
+	assert_int_equal(symlink("a", in(source, "link")), 0);
+	set_time(in(source, "link"));
+	stop_while_comparing();
+	assert_int_equal(unlink(in(source, "link")), 0);
+	assert_int_equal(symlink("b", in(source, "link")), 0);
+	set_time(in(source, "link"));
+	assert_int_equal(run_with(&sysio_kernel, MIB), -EIO);
+	assert_int_equal(run_with(&sysio_kernel, MIB), 0);
+}
+
+static int rounding_utimensat(int dirfd, const char *path, const struct timespec times[2],
+			      int flags)
+{
+	const struct timespec round[2] = { { times[0].tv_sec, 0 }, { times[1].tv_sec, 0 } };
+
+	return sysio_kernel.utimensat(dirfd, path, round, flags);
+}
+
+static void what_keeps_no_exact_times_is_told_at_once(void **state)
+{
+	(void)state;
+	make_file("a", 10000, 'a');
+	set_time(in(source, "a"));
+	odd = sysio_kernel;
+	odd.utimensat = rounding_utimensat;
+	assert_int_equal(run_with(&odd, MIB), -EOPNOTSUPP);
+	assert_non_null(strstr(err.text, "/a: this file system does not keep"));
+	assert_int_not_equal(access(in(target, "a"), F_OK), 0);
+}
+
+static void ignore_progress(void *arg, const struct transfer_progress *progress)
+{
+	(void)arg;
+	(void)progress;
+}
+
+static int drop_nothing(void *arg, const char *path)
+{
+	(void)arg;
+	(void)path;
+	return -EACCES;
+}
+
+static void what_is_cached_beneath_verifies_nothing(void **state)
+{
+	static const struct transfer_observer no_drop = { .progress = ignore_progress,
+							  .drop_beneath = drop_nothing };
+
+	(void)state;
+	make_file("a", 10000, 'a');
+	observer = &no_drop;
+	assert_int_equal(run_with(&sysio_kernel, MIB), -EACCES);
+	observer = NULL;
+	assert_int_equal(run_with(&sysio_kernel, MIB), 0);
+}
+
+static struct statfs full;
+
+static int full_fstatfs(int fd, struct statfs *ret_st)
+{
+	(void)fd;
+	*ret_st = full;
+	return 0;
+}
+
+static void a_large_file_that_is_nearly_there_needs_its_rest_only(void **state)
+{
+	(void)state;
+	make_file("big", 6 * MIB + 17, 'c');
+	odd = sysio_kernel;
+	odd.pwrite = counted_pwrite;
+	odd.fstatfs = full_fstatfs;
+	full = (struct statfs){ .f_bsize = MIB, .f_bavail = 7 };
+	writes = 0;
+	stop_at = 6;
+	assert_int_equal(run_with(&odd, 2 * MIB), -EIO);
+	stop_at = 0;
+	full.f_bavail = 2;
+	assert_int_equal(run_with(&odd, 2 * MIB), 0);
+	full.f_bavail = 6;
+	empty_target();
+	assert_int_equal(run_with(&odd, 2 * MIB), -ENOSPC);
+}
+
+/* A target that somebody could write, and did, so as to see what root copies into it. */
+static void forge_journal(uid_t owner, mode_t mode)
+{
+	FILE *f;
+
+	assert_int_equal(mkdir(in(target, TRANSFER_DIR), mode), 0);
+	f = fopen(in(target, TRANSFER_DIR "/journal"), "w");
+	assert_non_null(f);
+	fputs("tdefs transfer 1\na test\n", f);
+	fclose(f);
+	make_file("a", 10000, 'a');
+	assert_int_equal(link(in(source, "a"), in(target, TRANSFER_DIR "/file")), 0);
+	assert_int_equal(chown(in(target, TRANSFER_DIR), owner, 0), 0);
+}
+
+static void a_journal_that_is_not_roots_is_refused(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		forge_journal(i == 0 ? 1234 : 0, i == 0 ? 0700 : 0755);
+		assert_int_equal(run_with(&sysio_kernel, MIB), -EPERM);
+		assert_non_null(strstr(err.text, "not root's alone"));
+		assert_int_equal(stat(in(source, "a"), &st), 0);
+		assert_int_equal(st.st_size, 10000);
+		assert_int_equal(stat(target, &st), 0);
+		assert_int_equal(st.st_mode & 07777, 0755);
+		empty_target();
+	}
+}
+
+static void what_is_resumed_is_shut_again(void **state)
+{
+	(void)state;
+	make_file("a", 10000, 'a');
+	make_file("b", 10000, 'b');
+	stop_while_comparing();
+	assert_int_equal(chmod(target, 0755), 0);
+	assert_int_equal(run_meeting(1, NULL), -EIO);
+	assert_shut_unless_finished();
+}
+
+/* When the root's mode is set, whoever held it open has just made a name. */
+static int late_fchmodat(int dirfd, const char *path, mode_t mode, int flags)
+{
+	(void)mkdir(in(target, "late"), 0777);
+	return sysio_kernel.fchmodat(dirfd, path, mode, flags);
+}
+
+static void a_name_made_at_the_last_instant_is_refused(void **state)
+{
+	(void)state;
+	assert_int_equal(mkdir(in(source, "late"), 0700), 0);
+	odd = sysio_kernel;
+	odd.fchmodat = late_fchmodat;
+	assert_int_equal(run_with(&odd, MIB), -ENOTEMPTY);
+	assert_non_null(strstr(err.text, "just now"));
+}
+
 static void only_so_many_directories_in_one_another(void **state)
 {
 	char path[4096];
@@ -369,6 +625,15 @@ int main(void)
 		EACH(holes_stay_holes_and_zeros_zeros),
 		EACH(a_name_that_becomes_a_link_is_refused),
 		EACH(a_source_that_changes_meanwhile_is_told),
+		EACH(a_source_that_changes_while_it_is_compared_is_told),
+		EACH(names_of_one_file_that_became_two_are_two),
+		EACH(a_link_that_leads_elsewhere_is_made_again),
+		EACH(what_keeps_no_exact_times_is_told_at_once),
+		EACH(what_is_cached_beneath_verifies_nothing),
+		EACH(a_large_file_that_is_nearly_there_needs_its_rest_only),
+		EACH(a_journal_that_is_not_roots_is_refused),
+		EACH(what_is_resumed_is_shut_again),
+		EACH(a_name_made_at_the_last_instant_is_refused),
 		EACH(only_so_many_directories_in_one_another),
 	};
 

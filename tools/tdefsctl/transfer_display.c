@@ -73,13 +73,12 @@ static void show_notice(void *arg, const char *path, const char *what)
 		fputs(PROGRAM ": note: there may be more of them\n", stderr);
 }
 
-static void drop_beneath(void *arg, const char *path)
+static int drop_beneath(void *arg, const char *path)
 {
 	const struct transfer_display *d = arg;
 	CLEANUP_CLOSE int fd = open_regular(d->backing_fd, path, O_RDONLY | O_NOATIME);
 
-	if (fd >= 0)
-		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	return fd < 0 ? fd : -posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
 const struct transfer_observer transfer_on_terminal = { show_progress, show_notice, drop_beneath,
