@@ -78,13 +78,33 @@ static int load_config(const struct verb *verb, struct call *call, struct config
 	return r;
 }
 
+/* Its options and arguments are its own, and of the right number. */
+static int check_call(const struct verb *verb, struct call *call)
+{
+	const char *foreign = options_foreign(call, verb->options | OPTIONS_OF_ALL);
+
+	if (!foreign && call->nargs >= verb->min_args && call->nargs <= verb->max_args)
+		return 0;
+	errmsg_next(&call->err, "see " PROGRAM " %s --help", verb->name);
+	if (foreign)
+		return errmsg_fail(&call->err, -EINVAL, EXIT_CODE_CONFIG, "--%s is no option of %s",
+				   foreign, verb->name);
+	return errmsg_fail(&call->err, -EINVAL, EXIT_CODE_CONFIG,
+			   "wrong number of arguments for this verb");
+}
+
 static int run(const struct verb *verb, struct call *call)
 {
 	CLEANUP_CONFIG struct config *config = NULL;
 	int code;
 
-	if (call->nargs < verb->min_args || call->nargs > verb->max_args)
-		return usage_error(call, "wrong number of arguments for this verb");
+	if (check_call(verb, call) < 0)
+		return call_failed(call);
+	umask(077);
+	if (prctl(PR_SET_DUMPABLE, 0) < 0)
+		return usage_error(call, "cannot keep secrets out of core dumps");
+	if (crypto_init() < 0 || vault_init() < 0)
+		return usage_error(call, "cannot set up OpenSSL and libcurl");
 	if (load_config(verb, call, &config) < 0)
 		return call_failed(call);
 	call->config = config;
@@ -93,50 +113,26 @@ static int run(const struct verb *verb, struct call *call)
 	return code;
 }
 
-/* -1: go on; else the exit code. */
-static int answer_at_once(const struct verb *verb, struct call *call)
-{
-	const char *foreign = verb ? options_foreign(call, verb->options | OPTIONS_OF_ALL) : NULL;
-
-	if (call->version)
-		puts(PROGRAM " " TDEFS_VERSION);
-	else if (call->help && verb)
-		verb_print(verb);
-	else if (call->help)
-		verbs_print();
-	else if (call->nargs < 0)
-		return usage_error(call, "a verb is expected");
-	else if (!verb)
-		return usage_error(call, "no such verb");
-	else if (foreign) {
-		errmsg_next(&call->err, "see " PROGRAM " %s --help", verb->name);
-		(void)errmsg_fail(&call->err, -EINVAL, EXIT_CODE_CONFIG, "--%s is no option of %s",
-				  foreign, verb->name);
-		return call_failed(call);
-	} else
-		return -1;
-	return EXIT_CODE_DONE;
-}
-
-static int call_from(int argc, char **argv, struct call *call)
+static int answer(int argc, char **argv, struct call *call)
 {
 	const struct verb *verb;
-	int code;
 
 	if (options_parse(call, argc, argv) < 0)
 		return call_failed(call);
 	verb = optind < argc ? verb_find(argv[optind]) : NULL;
 	call->nargs = argc - optind - 1;
 	call->args = argv + optind + 1;
-	code = answer_at_once(verb, call);
-	if (code >= 0)
-		return code;
-	umask(077);
-	if (prctl(PR_SET_DUMPABLE, 0) < 0)
-		return usage_error(call, "cannot keep secrets out of core dumps");
-	if (crypto_init() < 0 || vault_init() < 0)
-		return usage_error(call, "cannot set up OpenSSL and libcurl");
-	return run(verb, call);
+	if (call->version)
+		puts(PROGRAM " " TDEFS_VERSION);
+	else if (call->help && verb)
+		verb_print(verb);
+	else if (call->help)
+		verbs_print();
+	else if (!verb)
+		return usage_error(call, optind < argc ? "no such verb" : "a verb is expected");
+	else
+		return run(verb, call);
+	return EXIT_CODE_DONE;
 }
 
 int main(int argc, char **argv)
@@ -146,7 +142,7 @@ int main(int argc, char **argv)
 
 	if (process_fill_standard_descriptors() < 0)
 		return EXIT_CODE_FAILED; /* and nowhere to say it */
-	code = call_from(argc, argv, &call);
+	code = answer(argc, argv, &call);
 	options_release(&call);
 	return code;
 }
