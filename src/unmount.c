@@ -186,8 +186,11 @@ static void end_freeze(const struct config *config, const char *name, const json
 	CLEANUP_JSON json_t *request =
 		json_pack("{s:s, s:s}", "command", "thaw", "kind", "unmount");
 	CLEANUP_JSON json_t *answer = NULL;
+	const json_t *freeze = json_object_get(status, "freeze");
+	const char *kind = json_string_value(json_object_get(freeze, "kind"));
 
-	if (request && json_is_true(json_object_get(json_object_get(status, "freeze"), "frozen")))
+	if (request && kind && strcmp(kind, "freeze") == 0 &&
+	    json_is_true(json_object_get(freeze, "working")))
 		IGNORE_RESULT(control_call(config->runtime_dir, name, request, &answer),
 			      "then it ends by itself");
 }

@@ -33,7 +33,7 @@ struct guard_ops {
 	 */
 	bool (*purge)(void *arg, enum guard_state state);
 
-	/* On the record's thread; may hang with the disk. */
+	/* On the record's thread; may hang with the disk. -EAGAIN: not now, at the next answer. */
 	int (*persist)(void *arg, const struct guard_record *record);
 
 	/* On the stepping thread; must not block. `wipe`: on any. */

@@ -22,6 +22,7 @@ struct header_restore {
 struct header_restored {
 	bool had_one;	 /* a good header was there, */
 	uint64_t before; /* of this sequence */
+	uint64_t newest; /* the highest sequence that was known here, by header or pin */
 	char kept
 		[32]; /* what was there, good or not, is kept under this name in .tdefs; "": nothing */
 	bool proved; /* its DEK was unwrapped and authenticates it */
@@ -30,7 +31,8 @@ struct header_restored {
 
 /*
  * Refused, with nothing changed: another volume's, or one whose HMAC is wrong; unless `force`
- * an older one, one that nothing can be compared with, one whose DEK no vault gives now. A crash
+ * an older one, another of the same age, one that nothing good can be compared with, one that the
+ * pin does not know, one whose DEK no vault gives now. A crash
  * at any instant leaves a header that was there or the new one, and a pin that takes it.
  */
 int volume_restore_header(const struct header_restore *restore, struct header_restored *ret_what,
@@ -38,7 +40,7 @@ int volume_restore_header(const struct header_restore *restore, struct header_re
 
 /*
  * Give the volume a UUID of its own, by a fresh unwrap: then its original may be mounted beside it.
- * Its pin follows; one that does not match is refused unless `accept_header`.
+ * Its pin follows; one that does not match, but for its UUID, is refused unless `accept_header`.
  */
 int volume_renew_uuid(const struct sysio *sys, const struct config *config,
 		      const struct volume_config *vc, const struct vault_watch *watch,

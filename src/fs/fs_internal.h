@@ -22,7 +22,8 @@ struct fs {
 	struct volume_cache cache;
 	struct freeze *freeze;
 	struct freeze_server freeze_server;
-	bool failed; /* fs_serve() ended by an error of ours */
+	struct file_room held_room; /* its own, once something was held */
+	bool failed;		    /* fs_serve() ended by an error of ours */
 };
 
 static inline struct fs *fs_of(fuse_req_t req)

@@ -275,20 +275,19 @@ static void drop_pages(void *arg, uint64_t node)
 			    volume_config(fs->options.volume)->name, errno_text(r));
 }
 
-/* On the freeze's thread, one at a time: it has no room of its own. */
+/* On the freeze's thread, one at a time: its room is kept for the next. */
 static void serve_held(void *arg, void *request, size_t len)
 {
-	const struct fs *fs = arg;
+	struct fs *fs = arg;
 	const struct fuse_buf buf = { .mem = request, .size = len };
 
-	thread_room = (struct file_room){ malloc(ROOM_LEN), ROOM_LEN };
-	if (thread_room.bytes) {
+	if (!fs->held_room.bytes)
+		fs->held_room = (struct file_room){ malloc(ROOM_LEN), ROOM_LEN };
+	thread_room = fs->held_room;
+	if (thread_room.bytes)
 		fuse_session_process_buf(fs->session, &buf);
-		explicit_bzero(thread_room.bytes, thread_room.len);
-		free(thread_room.bytes);
-	} else
+	else
 		hold_refuse(fs_device(fs), request, len);
-	thread_room = (struct file_room){ 0 };
 }
 
 int fs_mount(const struct fs_options *options, struct fs **ret_fs, struct errmsg *reterr)
@@ -330,6 +329,9 @@ void fs_free(struct fs *fs)
 	if (!fs->failed)
 		fuse_session_unmount(fs->session);
 	fuse_session_destroy(fs->session);
+	if (fs->held_room.bytes)
+		explicit_bzero(fs->held_room.bytes, fs->held_room.len);
+	free(fs->held_room.bytes);
 	free(fs);
 }
 

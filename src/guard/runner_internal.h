@@ -32,6 +32,7 @@ struct guard_runner {
 	unsigned purging;	    /* counts: a purge that began before a switch says nothing */
 	unsigned record_wanted;	    /* counts what was to be written */
 	unsigned record_done;	    /* up to which it is */
+	bool record_later;	    /* the last was put off */
 	enum vault_job job;	    /* waits for its answer */
 	enum vault_job asked;  /* what the vault's thread is to ask; a resume may become a probe */
 	unsigned question;     /* counts: the answer to an earlier one is too late */

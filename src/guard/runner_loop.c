@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The stepping thread, and its workers of the disk. The vault's is runner_vault.c. */
+#include <errno.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
@@ -20,18 +21,19 @@ void runner_keep_record(void *arg)
 	struct guard_runner *r = arg;
 	struct guard_record record;
 	unsigned wanted;
-	bool failed;
+	int error;
 
 	{
 		LOCK_SCOPE(&r->lock);
 		wanted = r->record_wanted;
 		record = guard_record_of(&r->guard);
 	}
-	failed = r->ops->persist(r->arg, &record) < 0;
+	error = r->ops->persist(r->arg, &record);
 	{
 		LOCK_SCOPE(&r->lock);
 		r->record_done = wanted;
-		r->view.persist_failed = failed;
+		r->record_later = error == -EAGAIN;
+		r->view.persist_failed = error < 0 && !r->record_later;
 	}
 	runner_poke(r);
 }
@@ -135,7 +137,7 @@ static void step(struct guard_runner *r, const struct guard_event *e)
 		LOCK_SCOPE(&r->lock);
 		before = r->guard;
 		actions = guard_step(&r->policy, &r->guard, e, runner_time(r));
-		if (r->view.persist_failed && e->kind == GUARD_PROBED) /* once more */
+		if ((r->view.persist_failed || r->record_later) && e->kind == GUARD_PROBED)
 			actions |= GUARD_DO_PERSIST;
 		after = r->guard;
 		report = r->view.report;

@@ -128,13 +128,20 @@ static bool keep(struct freeze *f, const void *request, size_t len)
 	return false;
 }
 
-bool freeze_enter(struct freeze *f, const void *request, size_t len)
+bool freeze_try_enter(struct freeze *f)
 {
 	/* Counted first: whoever begins to hold and then sees nobody inside has missed none. */
 	atomic_fetch_add(&f->inside, 1);
 	if (!atomic_load(&f->holding))
 		return true;
 	freeze_leave(f);
+	return false;
+}
+
+bool freeze_enter(struct freeze *f, const void *request, size_t len)
+{
+	if (freeze_try_enter(f))
+		return true;
 	if (keep(f, request, len))
 		return false;
 	atomic_fetch_add(&f->inside, 1);
@@ -192,6 +199,12 @@ int freeze_end(struct freeze *f, enum freeze_end by)
 bool freeze_is_held(struct freeze *f)
 {
 	return atomic_load(&f->holding);
+}
+
+enum freeze_end freeze_ended_by(struct freeze *f)
+{
+	LOCK_SCOPE(&f->lock);
+	return f->end;
 }
 
 uint64_t freeze_count(struct freeze *f)

@@ -17,6 +17,7 @@ struct work {
 	struct header_found found; /* what is there, if `had_one` */
 	struct pin pin;
 	bool has_pin;
+	bool pin_damaged;
 	struct header_restored *what;
 };
 
@@ -34,6 +35,10 @@ static int look(struct work *w, struct errmsg *reterr)
 	}
 	r = o->volume ? pin_read(o->sys, o->config->state_dir, o->volume->name, &w->pin) : -ENOENT;
 	w->has_pin = r == 0;
+	w->pin_damaged = r == -EBADMSG;
+	w->what->newest = w->what->before;
+	if (w->has_pin && w->pin.sequence > w->what->newest)
+		w->what->newest = w->pin.sequence;
 	if (r == 0 || r == -ENOENT || r == -EBADMSG)
 		return 0;
 	errmsg_next(reterr, "make %s readable", o->config->state_dir);
@@ -59,12 +64,50 @@ static const char *differs(const struct work *w)
 	return memcmp(now.dek_id, before.dek_id, 16) != 0 ? "its DEK" : NULL;
 }
 
+static bool is_pinned_elsewhere(const struct work *w)
+{
+	const struct pin now = pin_of_header(w->restore->header);
+
+	return w->has_pin && (memcmp(now.uuid, w->pin.uuid, 16) != 0 ||
+			      memcmp(now.dek_id, w->pin.dek_id, 16) != 0);
+}
+
+/* Two that were made from one, each rotated on its own: neither is the newer. */
+static bool is_another_of_the_same_age(const struct work *w)
+{
+	const struct volume_header *h = w->restore->header, *was = &w->found.header;
+
+	return w->what->had_one && h->sequence == was->sequence &&
+	       memcmp(h->digest, was->digest, sizeof(h->digest)) != 0;
+}
+
+/* What only --force passes over; NULL: nothing. */
+static const char *needs_force(const struct work *w)
+{
+	if (!w->what->had_one && !w->has_pin)
+		return "there is neither a good header nor a pin to say that this is its header";
+	if (w->pin_damaged)
+		return "its pin is damaged: nothing says how new a header was in use here";
+	if (is_pinned_elsewhere(w))
+		return "its pin is another volume's";
+	if (is_another_of_the_same_age(w))
+		return "it is not newer than what it would replace, and not the same: a copy was "
+		       "rotated on its own";
+	return NULL;
+}
+
+static int refuse_older(const struct work *w, struct errmsg *reterr)
+{
+	return errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_FAILED,
+			   "%s: not restored: it is older (sequence %llu) than what it would "
+			   "replace (%llu)",
+			   w->label, (unsigned long long)w->restore->header->sequence,
+			   (unsigned long long)w->what->newest);
+}
+
 static int check_whose(const struct work *w, struct errmsg *reterr)
 {
 	const char *what = differs(w);
-	const uint64_t highest =
-		w->has_pin && w->pin.sequence > w->what->before ? w->pin.sequence : w->what->before;
-	const uint64_t sequence = w->restore->header->sequence;
 
 	if (what) {
 		errmsg_next(reterr,
@@ -76,18 +119,11 @@ static int check_whose(const struct work *w, struct errmsg *reterr)
 	if (w->restore->force)
 		return 0;
 	errmsg_next(reterr, "if that is what you want: --force");
-	if (!w->what->had_one && !w->has_pin)
-		return errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_FAILED,
-				   "%s: not restored: there is neither a good header nor a pin to "
-				   "say that this is its header",
-				   w->label);
-	if (sequence < highest)
-		return errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_FAILED,
-				   "%s: not restored: it is older (sequence %llu) than what it "
-				   "would replace (%llu)",
-				   w->label, (unsigned long long)sequence,
-				   (unsigned long long)highest);
-	return 0;
+	what = needs_force(w);
+	if (what)
+		return errmsg_fail(reterr, -EKEYREJECTED, EXIT_CODE_FAILED, "%s: not restored: %s",
+				   w->label, what);
+	return w->restore->header->sequence < w->what->newest ? refuse_older(w, reterr) : 0;
 }
 
 /* Whoever holds the DEK made it, and its key is there. A wrong HMAC is never forced. */
@@ -108,9 +144,11 @@ static int prove(const struct work *w, struct errmsg *reterr)
 }
 
 /* Under a name that is free, as it is: whatever it is, it may be needed yet. */
-static int keep_copy(const struct work *w, const char *name)
+static int keep_copy(const struct work *w, int copy)
 {
 	const struct header_restore *o = w->restore;
+	const bool serves = !w->what->had_one || (w->found.state[0] == HEADER_COPY_GOOD) == !copy;
+	const char *name = header_copy_names[copy];
 	const int fd = o->backing->header_fd;
 	char kept[32];
 	int r = -EEXIST;
@@ -119,18 +157,20 @@ static int keep_copy(const struct work *w, const char *name)
 		(void)snprintf(kept, sizeof(kept), "%s" HEADER_KEPT "%u", name, n);
 		r = o->sys->linkat(fd, name, fd, kept, 0);
 	}
-	if (r == 0 && !w->what->kept[0])
+	if (r == 0 && (serves || !w->what->kept[0]))
 		memcpy(w->what->kept, kept, sizeof(kept));
 	return r == -ENOENT ? 0 : r;
 }
 
+/* One of two that are the same, and both of any others. */
 static int keep(const struct work *w, struct errmsg *reterr)
 {
+	const enum header_copy_state *s = w->found.state;
+	const bool same = w->what->had_one && s[0] == HEADER_COPY_GOOD && s[1] == HEADER_COPY_GOOD;
 	int r = 0;
 
-	for (int i = 0; r == 0 && i < HEADER_COPIES; i++)
-		if (!w->what->had_one || w->found.state[i] != HEADER_COPY_GOOD || i == 0)
-			r = keep_copy(w, header_copy_names[i]);
+	for (int i = 0; r == 0 && i < (same ? 1 : HEADER_COPIES); i++)
+		r = keep_copy(w, i);
 	if (r == 0)
 		r = w->restore->sys->fsync(w->restore->backing->header_fd);
 	if (r == 0)

@@ -15,14 +15,19 @@ struct work {
 	struct header_found found;
 };
 
-/* Whoever mounts says that this is a copy of his: no pin is needed, but one that is there counts. */
+/*
+ * Whoever mounts says that this is a copy of his: no pin is needed, but one that is there counts, but
+ * for its UUID: the last --new-uuid may have ended between header and pin.
+ */
 static int check_pin(const struct work *w, struct errmsg *reterr)
 {
 	struct pin pin;
 	int r = pin_read(w->sys, w->config->state_dir, w->vc->name, &pin);
 
-	if (r == 0)
+	if (r == 0) {
+		memcpy(pin.uuid, w->found.header.uuid, sizeof(pin.uuid));
 		return pin_check(&pin, &w->found.header, w->vc->name, reterr);
+	}
 	if (r == -ENOENT)
 		return 0;
 	errmsg_next(reterr, "make it readable, or mount with --accept-header, too");

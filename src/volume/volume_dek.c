@@ -47,5 +47,7 @@ int volume_dek(const struct config *config, const struct vault_watch *watch,
 			   watch->volume, VAULT_COMMAND_TIMEOUT_MS, ret_dek, &report);
 	if (r < 0)
 		*reterr = report.error;
+	if (r == -ENOKEY)
+		reterr->exit_code = EXIT_CODE_TRY_AGAIN;
 	return r;
 }

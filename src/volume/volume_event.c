@@ -336,6 +336,8 @@ void volume_event_header_restored(struct audit *audit, const struct volume_heade
 	put_header(details, header);
 	if (what->had_one)
 		details_put_number(details, "before", what->before);
+	if (what->newest > header->sequence)
+		details_put_number(details, "older_than", what->newest);
 	details_put(details, "kept", what->kept);
 	details_put_json(details, "proved", json_boolean(what->proved));
 	audit_record(audit, AUDIT_MAJOR, "header_restored", details);

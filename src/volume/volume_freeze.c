@@ -25,8 +25,10 @@ struct freezer {
 
 	pthread_mutex_t lock; /* guards what follows; above freeze.lock */
 	pthread_cond_t changed;
-	bool ended; /* the volume is being closed */
-	uint64_t freeze_ms;
+	bool ended;		   /* the volume is being closed */
+	bool cancelled;		   /* by thaw or unmount, before it was frozen */
+	uint64_t freeze_ms, until; /* of the one at work */
+	uint64_t held;		   /* when it ended; by its server */
 	struct freeze_view view;
 };
 
@@ -49,9 +51,9 @@ struct freezer *freezer_new(struct volume *v)
 
 void freezer_stop(struct freezer *z)
 {
-	IGNORE_RESULT(freeze_end(z->freeze, FREEZE_UNMOUNT), "nothing is held, mostly");
 	LOCK_SCOPE(&z->lock);
-	z->ended = true;
+	z->ended = true; /* from now on none begins to hold */
+	IGNORE_RESULT(freeze_end(z->freeze, FREEZE_UNMOUNT), "nothing is held, mostly");
 	while (z->view.working)
 		pthread_cond_wait(&z->changed, &z->lock);
 }
@@ -83,6 +85,21 @@ bool freezer_is_frozen(struct freezer *z)
 	return freeze_is_held(z->freeze);
 }
 
+bool freezer_enter(struct freezer *z, bool urgent)
+{
+	while (!freeze_try_enter(z->freeze)) {
+		if (!urgent)
+			return false;
+		IGNORE_RESULT(freeze_end(z->freeze, FREEZE_STATE), "it ended meanwhile");
+	}
+	return true;
+}
+
+void freezer_leave(struct freezer *z)
+{
+	freeze_leave(z->freeze);
+}
+
 struct freeze *volume_freeze(struct volume *v)
 {
 	return v->freezer->freeze;
@@ -99,6 +116,9 @@ void volume_freeze_view(const struct volume *v, struct freeze_view *ret_view)
 	LOCK_SCOPE(&z->lock);
 
 	*ret_view = z->view;
+	ret_view->frozen = z->view.frozen && freeze_is_held(z->freeze);
+	if (z->view.frozen && !ret_view->frozen)
+		ret_view->ended = freeze_ended_by(z->freeze);
 	ret_view->held = freeze_count(z->freeze);
 }
 
@@ -141,23 +161,59 @@ static int check_alone(struct freezer *z)
 	return is_online(z->volume) ? 0 : -EAGAIN;
 }
 
-static int make_durable(struct freezer *z)
+static void serve_held(struct freezer *z)
 {
-	int r = drain(z);
+	const struct freeze_server *server = atomic_load(&z->server);
 
-	if (r == 0 && z->freeze_ms) {
-		freeze_hold(z->freeze);
-		r = check_alone(z);
+	if (server)
+		freeze_serve(z->freeze, server->serve, server->arg);
+}
+
+/* Waits for nothing but the end: what is held goes on then, also while a disk does not answer. */
+static void *serve_at_end(void *arg)
+{
+	struct freezer *z = arg;
+
+	IGNORE_RESULT(freeze_wait(z->freeze, z->freeze_ms), "whatever ended it");
+	z->held = freeze_count(z->freeze);
+	serve_held(z);
+	return NULL;
+}
+
+static bool is_cancelled(struct freezer *z)
+{
+	LOCK_SCOPE(&z->lock);
+	return z->cancelled || z->ended;
+}
+
+/* Its time runs from here. */
+static int hold(struct freezer *z, pthread_t *ret_server)
+{
+	int r;
+
+	z->until = clock_kernel.now() + z->freeze_ms / 1000;
+	freeze_hold(z->freeze);
+	r = -pthread_create(ret_server, NULL, serve_at_end, z);
+	if (r < 0) {
+		IGNORE_RESULT(freeze_end(z->freeze, FREEZE_FAILED), "it may have ended by itself");
+		serve_held(z);
 	}
+	return r;
+}
+
+static int sync_frozen(struct freezer *z)
+{
+	int r = is_cancelled(z) ? -ECANCELED : check_alone(z);
+
 	if (r == 0)
 		r = store_sync_all(z->volume->store);
-	return r == 0 && z->freeze_ms && !freeze_is_held(z->freeze) ? -EAGAIN : r;
+	return r == 0 && !freeze_is_held(z->freeze) ? -ECANCELED : r;
 }
 
 static void say_why(const struct freezer *z, int r, struct errmsg *err)
 {
 	const char *name = z->volume->vc->name, *what = z->freeze_ms ? "not frozen" : "not synced";
-	const bool again = r == -EBUSY || r == -EAGAIN;
+	const bool again = r == -EBUSY || r == -EAGAIN || r == -ECANCELED;
 
 	if (again)
 		errmsg_next(err, "try again when that is over: see tdefsctl status %s", name);
@@ -168,9 +224,10 @@ static void say_why(const struct freezer *z, int r, struct errmsg *err)
 			    name);
 	(void)errmsg_fail(err, r, again ? EXIT_CODE_TRY_AGAIN : EXIT_CODE_FAILED,
 			  "volume %s: %s: %s", name, what,
-			  r == -EBUSY	 ? "a rotation is at work"
-			  : r == -EAGAIN ? "it is not online"
-					 : errno_text(r));
+			  r == -EBUSY	    ? "a rotation is at work"
+			  : r == -EAGAIN    ? "it is not online"
+			  : r == -ECANCELED ? "it was ended before all was durable"
+					    : errno_text(r));
 }
 
 /* What came of the way to the disk. True: it is frozen. */
@@ -187,41 +244,67 @@ static bool publish(struct freezer *z, int r)
 		z->view.at = clock_kernel.now();
 	z->view.frozen = r == 0 && z->freeze_ms;
 	if (z->view.frozen)
-		z->view.until = z->view.at + z->freeze_ms / 1000;
+		z->view.until = z->until;
 	pthread_cond_broadcast(&z->changed);
 	return z->view.frozen;
 }
 
-static void serve_held(struct freezer *z)
+static int sync_only(struct freezer *z)
 {
-	const struct freeze_server *server = atomic_load(&z->server);
+	const int r = drain(z);
 
-	if (server)
-		freeze_serve(z->freeze, server->serve, server->arg);
+	return r < 0 ? r : store_sync_all(z->volume->store);
 }
 
-static void *freeze_in_thread(void *arg)
+static void say_failed(struct freezer *z, int r)
+{
+	if (r < 0)
+		volume_event_sync_failed(z->volume, z->freeze_ms != 0, r);
+}
+
+/* Until it has ended, and all that was held is carried out. */
+static enum freeze_end freeze_and_wait(struct freezer *z)
+{
+	pthread_t server;
+	bool frozen;
+	int r = sync_only(z); /* the most of it, while nothing waits for it */
+
+	if (r == 0)
+		r = hold(z, &server);
+	if (r < 0) {
+		say_failed(z, r);
+		publish(z, r);
+		return FREEZE_FAILED;
+	}
+	r = sync_frozen(z);
+	say_failed(z, r);
+	frozen = publish(z, r);
+	if (frozen)
+		volume_event_frozen(z->volume, z->freeze_ms);
+	else
+		IGNORE_RESULT(freeze_end(z->freeze, FREEZE_FAILED), "it may have ended by itself");
+	pthread_join(server, NULL);
+	if (!frozen)
+		return FREEZE_FAILED;
+	volume_event_thawed(z->volume, freeze_ended_by(z->freeze), z->held);
+	return freeze_ended_by(z->freeze);
+}
+
+static void *work_in_thread(void *arg)
 {
 	struct freezer *z = arg;
-	const struct volume *v = z->volume;
-	const int r = make_durable(z);
-	enum freeze_end end = FREEZE_FAILED;
-	struct freeze_view view;
+	enum freeze_end end = FREEZE_NOT_ENDED;
+	int r;
 
-	if (r < 0)
-		volume_event_sync_failed(v, z->freeze_ms != 0, r);
-	if (publish(z, r)) {
-		volume_event_frozen(v, z->freeze_ms);
-		end = freeze_wait(z->freeze, z->freeze_ms);
-	} else if (z->freeze_ms)
-		IGNORE_RESULT(freeze_end(z->freeze, FREEZE_FAILED), "it may have ended by itself");
-	volume_freeze_view(v, &view);
-	serve_held(z);
-	if (view.frozen)
-		volume_event_thawed(v, end, view.held);
+	if (z->freeze_ms) {
+		end = freeze_and_wait(z);
+	} else {
+		r = sync_only(z);
+		say_failed(z, r);
+		publish(z, r);
+	}
 	LOCK_SCOPE(&z->lock);
-	if (z->freeze_ms)
-		z->view.ended = end;
+	z->view.ended = end;
 	z->view.frozen = z->view.working = false;
 	pthread_cond_broadcast(&z->changed);
 	return NULL;
@@ -255,11 +338,12 @@ int volume_sync(struct volume *v, uint64_t freeze_ms, uint64_t *ret_number, stru
 	if (r < 0)
 		return r;
 	z->freeze_ms = freeze_ms;
+	z->cancelled = false;
 	z->view = (struct freeze_view){ .number = z->view.number + 1,
 					.freeze = freeze_ms != 0,
 					.busy = true,
 					.working = true };
-	r = thread_start_detached(freeze_in_thread, z);
+	r = thread_start_detached(work_in_thread, z);
 	if (r < 0) {
 		z->view.busy = z->view.working = false;
 		z->view.error = r;
@@ -276,18 +360,24 @@ int volume_thaw(struct volume *v, enum freeze_end by, struct errmsg *reterr)
 {
 	struct freezer *z = v->freezer;
 	enum freeze_end ended;
-	bool busy;
+	bool too_early;
+	int r;
 
 	{
 		LOCK_SCOPE(&z->lock);
 		ended = z->view.ended;
-		busy = z->view.busy;
+		too_early = z->view.busy && z->view.freeze;
+		z->cancelled = too_early; /* it may not hold yet */
+		r = freeze_end(z->freeze, by);
 	}
-	if ((by != FREEZE_THAWED || !busy) && freeze_end(z->freeze, by) == 0)
+	if (r == 0 && !too_early)
 		return 0;
 	errmsg_next(reterr, "a snapshot that was not done while it was frozen is of no one "
 			    "moment: take it again");
 	return errmsg_fail(reterr, -EALREADY, EXIT_CODE_FAILED, "volume %s: it is not frozen%s%s",
-			   v->vc->name, ended ? ": the last freeze was ended by " : "",
-			   freeze_end_name(ended));
+			   v->vc->name,
+			   too_early ? " yet, and will not be"
+			   : ended   ? ": the last freeze was ended by "
+				     : "",
+			   too_early ? "" : freeze_end_name(ended));
 }

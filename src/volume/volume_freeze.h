@@ -11,5 +11,11 @@ void freezer_free(struct freezer *z); /* accepts NULL */
 /* The guard moved the gate: held back is only what would be served. Never blocks. */
 void freezer_told(struct freezer *z);
 bool freezer_is_frozen(struct freezer *z);
+/*
+ * Around a change of the backing that is nobody's request. False: not now, it is frozen; but what is
+ * `urgent` ends the freeze.
+ */
+bool freezer_enter(struct freezer *z, bool urgent) WARN_UNUSED;
+void freezer_leave(struct freezer *z);
 
 #endif

@@ -123,11 +123,17 @@ static bool purge(void *arg, enum guard_state state)
 	return alone && gone;
 }
 
+/* While it is frozen the age of a grant can wait; a lock or a denial cannot. */
 static int persist(void *arg, const struct guard_record *record)
 {
 	struct volume *v = arg;
-	int r = guard_record_write(v->sys, v->backing.header_fd, record);
+	const bool urgent = record->locked || record->denied || record->pending;
+	int r;
 
+	if (!freezer_enter(v->freezer, urgent))
+		return -EAGAIN;
+	r = guard_record_write(v->sys, v->backing.header_fd, record);
+	freezer_leave(v->freezer);
 	volume_event_persisted(v, r);
 	if (r < 0)
 		log_error("volume %s: event=state_not_kept: cannot write .tdefs/state: %s; a "

@@ -55,12 +55,16 @@ static void what_is_held_comes_in_its_order(void **state)
 	assert_false(freeze_enter(f, "ab", 2));
 	assert_false(freeze_enter(f, "c", 1));
 	assert_false(freeze_enter(f, "", 0));
+	assert_false(freeze_try_enter(f)); /* nothing of it is kept, nor counted */
 	assert_int_equal(freeze_count(f), 3);
 	assert_true(freeze_wait_for_others(f, 0)); /* they keep nobody waiting */
 	assert_int_equal(freeze_wait(f, 1), FREEZE_TIME);
 	assert_false(freeze_is_held(f));
 	freeze_serve(f, serve, NULL);
 	assert_string_equal(served, "abc");
+	assert_int_equal(freeze_ended_by(f), FREEZE_TIME);
+	assert_true(freeze_try_enter(f));
+	freeze_leave(f);
 	assert_int_equal(freeze_count(f), 0);
 }
 

@@ -18,7 +18,9 @@
 #include "../support/kit.h"
 #include "../support/power_cut.h"
 #include "../support/temporary.h"
+#include "tdefs/atomic_file.h"
 #include "tdefs/log.h"
+#include "tdefs/volume_copy.h"
 #include "tdefs/volume_rotate.h"
 
 #define KEYS	3
@@ -43,6 +45,7 @@ struct operation {
 	bool retires;
 	bool has_pin;
 	bool mounts; /* by what is configured, before and after */
+	void (*check)(const struct volume_header *h, bool done); /* what else is to be so */
 };
 
 /* The volume's protector and the keys that may open it. */
@@ -233,6 +236,40 @@ static int rotated_and_lost(void)
 	return formatted() || rotate(&sysio_kernel) ? -1 : configure(2, 0);
 }
 
+static struct volume_header backup; /* of before */
+
+static int restore(const struct sysio *sys)
+{
+	CLEANUP_BACKING struct backing backing = BACKING_NONE;
+	struct header_restore o = { .sys = sys, .backing = &backing, .watch = &watch };
+	static struct header_restored what;
+	struct config *config;
+	int r;
+
+	configured(&config, &o.volume);
+	o.config = config;
+	o.header = &backup;
+	o.force = true;
+	assert_int_equal(backing_open(backing_path, "v", true, &backing, &err), 0);
+	arm();
+	r = volume_restore_header(&o, &what, &err);
+	config_free(config);
+	return r;
+}
+
+static int renew_uuid(const struct sysio *sys)
+{
+	const struct volume_config *vc;
+	struct config *config;
+	int r;
+
+	configured(&config, &vc);
+	arm();
+	r = volume_renew_uuid(sys, config, vc, &watch, false, &err);
+	config_free(config);
+	return r;
+}
+
 /* What is left. */
 
 static const struct volume_header *on_disk(struct header_found *found)
@@ -246,6 +283,29 @@ static const struct volume_header *on_disk(struct header_found *found)
 	if (r < 0 && r != -ENOENT)
 		fail_msg("%s", err.text);
 	return r == 0 ? &found->header : NULL;
+}
+
+/* Rotated since, and of that header only the second copy is left. */
+static int backed_up_and_rotated(void)
+{
+	static struct header_found found;
+	char path[TEMPORARY_PATH_MAX + 48];
+
+	if (formatted() || !on_disk(&found))
+		return -1;
+	backup = found.header;
+	(void)snprintf(path, sizeof(path), "%s/.tdefs/header", backing_path);
+	return rotate(&sysio_kernel) || unlink(path);
+}
+
+static int formatted_and_known(void)
+{
+	static struct header_found found;
+
+	if (formatted() || !on_disk(&found))
+		return -1;
+	backup = found.header;
+	return 0;
 }
 
 static unsigned key_of(const char *kid)
@@ -282,6 +342,8 @@ static void check_header(const struct operation *o, const struct volume_header *
 	if (dek)
 		assert_memory_equal(secret_view(got), secret_view(dek), DEK_LEN);
 	secret_free(got);
+	if (o->check)
+		o->check(h, false);
 	r = o->has_pin ? pin_read(&sysio_kernel, state_dir, "v", &pin) : 0;
 	if (r != 0)
 		assert_true(r == -ENOENT && !dek);
@@ -301,6 +363,8 @@ static void check_done(const struct operation *o)
 	assert_string_equal(volume_header_active_slot(h)->kid, o->after);
 	assert_false(header_needs_repair(&found));
 	assert_int_equal(previous_slots(h) == 0, o->retires);
+	if (o->check)
+		o->check(h, true);
 	if (!o->has_pin)
 		return;
 	assert_int_equal(pin_read(&sysio_kernel, state_dir, "v", &pin), 0);
@@ -433,6 +497,57 @@ static void rewrap_from_previous_survives(void **state)
 				      rewrap_from_previous, kids[1], kids[2], .has_pin = true });
 }
 
+static bool is_kept_as(const char *name)
+{
+	static uint8_t bytes[VOLUME_HEADER_MAX];
+	static struct volume_header kept;
+	char path[TEMPORARY_PATH_MAX + 64];
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "%s/.tdefs/%s", backing_path, name);
+	n = atomic_file_read(&sysio_kernel, AT_FDCWD, path, bytes, sizeof(bytes));
+	return n > 0 && volume_header_parse(bytes, (size_t)n, sha256, &kept) == 0 &&
+	       strcmp(volume_header_active_slot(&kept)->kid, kids[1]) == 0;
+}
+
+/* Wherever it stops, the header that was replaced is there, too; a mount meanwhile repairs the first copy. */
+static void check_kept(const struct volume_header *h, bool done)
+{
+	if (strcmp(volume_header_active_slot(h)->kid, kids[1]) == 0 && !done)
+		return;
+	assert_true(is_kept_as("header.bak.kept-1") || is_kept_as("header.kept-1"));
+	assert_memory_equal(h->macs, backup.macs, sizeof(h->macs));
+}
+
+static void header_restore_survives(void **state)
+{
+	(void)state;
+	survives(&(struct operation){ "header restore", backed_up_and_rotated, restore, kids[1],
+				      kids[0], .retires = true, .has_pin = true, .mounts = true,
+				      .check = check_kept });
+}
+
+/* Between header and pin no mount takes it, but the same again does. */
+static void check_renewed(const struct volume_header *h, bool done)
+{
+	struct pin pin;
+
+	if (!done)
+		return;
+	assert_memory_not_equal(h->uuid, backup.uuid, sizeof(h->uuid));
+	assert_memory_equal(h->key_domain_id, backup.key_domain_id, sizeof(h->key_domain_id));
+	assert_int_equal(pin_read(&sysio_kernel, state_dir, "v", &pin), 0);
+	assert_int_equal(pin_check(&pin, h, "v", &err), 0);
+	assert_int_equal(pin.sequence, h->sequence);
+}
+
+static void new_uuid_survives(void **state)
+{
+	(void)state;
+	survives(&(struct operation){ "mount --new-uuid", formatted_and_known, renew_uuid, kids[0],
+				      kids[0], .retires = true, .check = check_renewed });
+}
+
 static void format_survives(void **state)
 {
 	(void)state;
@@ -480,6 +595,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(rewrap_of_a_copy_survives, setup, teardown),
 		cmocka_unit_test_setup_teardown(rewrap_from_previous_survives, setup, teardown),
+		cmocka_unit_test_setup_teardown(header_restore_survives, setup, teardown),
+		cmocka_unit_test_setup_teardown(new_uuid_survives, setup, teardown),
 		cmocka_unit_test_setup_teardown(format_survives, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_power_cut_during_the_mount_after_a_kill, setup,
 						teardown),

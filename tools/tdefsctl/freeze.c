@@ -40,6 +40,16 @@ static int not_done(struct call *call, const json_t *freeze)
 	return call_failed(call);
 }
 
+/* It was, and was ended before anybody could begin with a snapshot. */
+static int not_frozen_any_more(struct call *call, const json_t *freeze)
+{
+	errmsg_next(&call->err, "try again, and see tdefsctl events %s", call->args[0]);
+	(void)errmsg_fail(&call->err, -EAGAIN, EXIT_CODE_TRY_AGAIN,
+			  "volume %s: it is not frozen any more: ended by %s", call->args[0],
+			  text_at(freeze, "ended_by"));
+	return call_failed(call);
+}
+
 static int report(struct call *call, const json_t *freeze)
 {
 	const time_t until = (time_t)json_integer_value(json_object_get(freeze, "until"));
@@ -71,7 +81,12 @@ static int outcome(struct call *call, json_int_t number)
 	freeze = freeze_of(status);
 	if (json_integer_value(json_object_get(freeze, "number")) != number)
 		return another_came(call);
-	return text_at(freeze, "error")[0] ? not_done(call, freeze) : report(call, freeze);
+	if (text_at(freeze, "error")[0])
+		return not_done(call, freeze);
+	if (strcmp(text_at(freeze, "kind"), "freeze") == 0 &&
+	    !json_is_true(json_object_get(freeze, "frozen")))
+		return not_frozen_any_more(call, freeze);
+	return report(call, freeze);
 }
 
 static int begin(struct call *call, json_t *request)

@@ -103,10 +103,14 @@ static int open_backing(struct call *call, const char *name, struct target *t)
 static int report(struct call *call, const char *name, const struct volume_header *h,
 		  const struct header_restored *what)
 {
+	const bool older = what->newest > h->sequence;
+
 	if (call->json)
 		return print_json(
-			json_pack("{s:i, s:o, s:I, s:o, s:b, s:o}", "schema", CONTROL_SCHEMA,
+			json_pack("{s:i, s:o, s:I, s:o, s:o, s:b, s:o}", "schema", CONTROL_SCHEMA,
 				  "name", text_json(name), "sequence", (json_int_t)h->sequence,
+				  "older_than",
+				  older ? json_integer((json_int_t)what->newest) : json_null(),
 				  "kept", what->kept[0] ? json_string(what->kept) : json_null(),
 				  "proved", (int)what->proved, "why_not",
 				  what->proved ? json_null() : text_json(what->why_not.text)),
@@ -114,6 +118,10 @@ static int report(struct call *call, const char *name, const struct volume_heade
 	printf("%s: restored the header of sequence %llu%s\n", name,
 	       (unsigned long long)h->sequence,
 	       what->proved ? "; it opens the volume" : ", without proof that it opens the volume");
+	if (older)
+		printf("  it is older than what was in use here (sequence %llu): keys that were "
+		       "retired since open it again\n",
+		       (unsigned long long)what->newest);
 	if (what->kept[0])
 		printf("  what was there is " STORE_HEADER_DIR "/%s\n", what->kept);
 	if (!what->proved)
