@@ -17,12 +17,12 @@ enum option_kind { KIND_SWITCH, KIND_TEXT, KIND_TIME, KIND_LIST };
 static const struct {
 	const char *name;
 	enum option_kind kind;
-	size_t offset; /* in struct call */
+	unsigned offset; /* in struct call */
 	const char *argument;
 	const char *what;
 	char letter; /* the short name; 0: it has none */
 } options[OPTION_COUNT] = {
-#define CALL(member) offsetof(struct call, member)
+#define CALL(member) ((unsigned)offsetof(struct call, member))
 	[OPTION_CONFIG] = { "config", KIND_TEXT, CALL(config_path), "FILE",
 			    "settings, else " CONFIG_DEFAULT_PATH, 'c' },
 	[OPTION_JSON] = { "json", KIND_SWITCH, CALL(json), NULL, "one line of JSON", 'j' },
