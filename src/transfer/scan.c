@@ -91,6 +91,8 @@ static int check_unused(struct run *run, const struct tree_entry *e, int fd)
 		(void)snprintf(what, sizeof(what), "it is locked, by process %d", (int)lock.l_pid);
 		return in_use(run, e, what);
 	}
+	/* An opener in the next instant must not end us, as SIGIO does. */
+	IGNORE_RESULT(fcntl(fd, F_SETSIG, SIGURG), "then SIGIO it is");
 	if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0) {
 		(void)fcntl(fd, F_SETLEASE, F_UNLCK);
 		return 0;

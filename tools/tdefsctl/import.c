@@ -17,7 +17,7 @@
 struct move {
 	struct call *call;
 	struct transfer_sides sides;
-	bool import;
+	bool import, made_target;
 	struct audit *audit;
 	struct transfer_result result;
 };
@@ -167,8 +167,11 @@ static int move(struct move *m, const char *name, const char *plain)
 {
 	int code;
 
-	if (transfer_sides_open(m->call, name, plain, m->import, &m->sides) < 0)
+	if (transfer_sides_open(m->call, name, plain, m->import, &m->sides) < 0) {
+		if (m->made_target)
+			(void)rmdir(plain);
 		return call_failed(m->call);
+	}
 	code = transfer(m) < 0 ? call_failed(m->call) : report(m);
 	transfer_sides_close(&m->sides);
 	return code;
@@ -182,11 +185,12 @@ int verb_import(struct call *call)
 }
 
 /* Durable from the beginning, as what will be in it. */
-static int make_target(struct call *call, const char *path)
+static int make_target(struct call *call, const char *path, bool *ret_made)
 {
 	CLEANUP_CLOSE int fd = -1;
 
 	if (mkdir(path, 0700) == 0) {
+		*ret_made = true;
 		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (fd >= 0) {
 			CLEANUP_CLOSE int parent =
@@ -212,7 +216,7 @@ int verb_export(struct call *call)
 				  "export: not confirmed: the copy would be plaintext");
 		return call_failed(call);
 	}
-	if (make_target(call, call->args[1]) < 0)
+	if (make_target(call, call->args[1], &m.made_target) < 0)
 		return call_failed(call);
 	return move(&m, call->args[0], call->args[1]);
 }
