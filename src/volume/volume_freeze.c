@@ -265,7 +265,7 @@ static void say_failed(struct freezer *z, int r)
 /* Until it has ended, and all that was held is carried out. */
 static enum freeze_end freeze_and_wait(struct freezer *z)
 {
-	pthread_t server;
+	pthread_t server = 0;
 	bool frozen;
 	int r = sync_only(z); /* the most of it, while nothing waits for it */
 
