@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "arguments.h"
 #include "daemon.h"
 #include "process.h"
 #include "tdefs/control.h"
@@ -27,12 +28,6 @@ static const char usage_text[] =
 	"\n"
 	"exit: 0 done, 1 failed, 2 usage or configuration, 5 not mounted,\n"
 	"      6 the vault was not reached in time\n";
-
-struct arguments {
-	const char *config;
-	bool foreground, accept_header, new_uuid;
-	const char *verb, *name;
-};
 
 static int usage_error(const char *what)
 {
@@ -111,6 +106,21 @@ static int libraries_init(struct errmsg *err)
 	return errmsg_fail(err, -EIO, EXIT_CODE_FAILED, "cannot set up the crypto library");
 }
 
+/* mount(8) is asked for a place; tdefs.conf says where each volume's is. */
+static int check_target(const struct arguments *a, const struct volume_config *vc,
+			struct errmsg *err)
+{
+	CLEANUP_FREE char *wanted = a->target ? mount_resolve(a->target) : NULL;
+	CLEANUP_FREE char *ours = a->target ? mount_resolve(vc->mount) : NULL;
+
+	if (!a->target || (wanted && ours && strcmp(wanted, ours) == 0))
+		return 0;
+	errmsg_next(err, "give the same directory in both");
+	return errmsg_fail(err, -EINVAL, EXIT_CODE_CONFIG,
+			   "volume %s: it is to be mounted at %s, but tdefs.conf says %s", vc->name,
+			   a->target, vc->mount);
+}
+
 static int run(const struct arguments *a, struct errmsg *err)
 {
 	CLEANUP_CONFIG struct config *config = NULL;
@@ -131,6 +141,10 @@ static int run(const struct arguments *a, struct errmsg *err)
 		r = config_load(a->config, &config, err);
 	if (r == 0)
 		r = config_volume(config, a->name, &request.volume, err);
+	if (r == 0)
+		r = check_target(a, request.volume, err);
+	if (r == 0 && a->check_only)
+		return EXIT_CODE_DONE;
 	if (r == 0 && strcmp(a->verb, "unmount") == 0) {
 		r = daemon_unmount(config, request.volume, err);
 		return r < 0 ? failed(err) : EXIT_CODE_DONE;
@@ -149,6 +163,10 @@ int main(int argc, char **argv)
 
 	if (process_fill_standard_descriptors() < 0)
 		return EXIT_CODE_FAILED; /* and nowhere to say it */
+	if (mount_helper_is(argv[0])) {
+		code = mount_helper_parse(argc, argv, &a);
+		return code >= 0 ? code : mount_helper_exit_code(run(&a, &err));
+	}
 	code = parse_arguments(argc, argv, &a);
 	return code >= 0 ? code : run(&a, &err);
 }

@@ -156,23 +156,23 @@ class Volume:
         shutil.copytree(self.state, copy.state)
         return copy
 
-    def _environment(self):
+    def environment(self):
         # The daemon is not dumpable, so LeakSanitizer cannot look at it; unit tests look for leaks.
         return {"ASAN_OPTIONS": f"detect_leaks=0:log_path={self.directory}/sanitizer",
                 "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={self.directory}/sanitizer"}
 
     def tdefs(self, *args, check=True):
         return run(*self.within, BUILD / "tdefs", "--config", self.config, *args, check=check,
-                   env=self._environment())
+                   env=self.environment())
 
     def ctl(self, *args, check=True):
         return run(*self.within, BUILD / "tdefsctl", "--config", self.config, *args, check=check,
-                   env=self._environment())
+                   env=self.environment())
 
     def start_ctl(self, *args):
         """The same, not waited for: whoever starts it ends it."""
         return subprocess.Popen([*self.within, BUILD / "tdefsctl", "--config", self.config, *args],
-                                stdout=subprocess.PIPE, text=True, env={**os.environ, **self._environment()})
+                                stdout=subprocess.PIPE, text=True, env={**os.environ, **self.environment()})
 
     def ctl_json(self, *args):
         return json.loads(self.ctl("--json", *args, check=False).stdout)

@@ -112,7 +112,7 @@ def test_check_tells_another_key_of_the_same_name(make_volume):
 
 def test_what_needs_no_key_needs_no_configuration(make_volume):
     v = make_volume()
-    environment = {**v._environment(), "TDEFS_CONFIG": ""}
+    environment = {**v.environment(), "TDEFS_CONFIG": ""}
     if not Path("/etc/tdefs/tdefs.conf").exists():
         dump = run(BUILD / "tdefsctl", "header", "dump", f"{v.backing}/", env=environment)
         assert str(v.key) in dump.stdout
@@ -142,7 +142,7 @@ def test_header_dump(make_volume):
 def test_foreground_mount_ends_with_the_unmount(make_volume):
     v = make_volume()
     process = subprocess.Popen([BUILD / "tdefs", "--config", v.config, "mount", "sales", "-f"],
-                               env={**os.environ, **v._environment()})
+                               env={**os.environ, **v.environment()})
     try:
         wait_for(lambda: is_mounted(v.mount_point), "the mount")
         assert parent_of(v.status()["pid"]) == process.pid
@@ -204,7 +204,7 @@ def test_without_lockable_memory(make_volume):
 
     def call(program, verb):
         return run(*nothing, BUILD / program, "--config", v.config, verb, "sales",
-                   env=v._environment(), check=False)
+                   env=v.environment(), check=False)
 
     assert call(*calls[0]).returncode == 1
     result = call(*calls[1])
@@ -237,7 +237,7 @@ def test_the_daemon_keeps_few_capabilities(make_volume):
 def test_a_limit_of_file_sizes_is_not_the_daemons(make_volume):
     v = make_volume()
     run("prlimit", "--fsize=65536:unlimited", BUILD / "tdefs", "--config", v.config, "mount", "sales",
-        env=v._environment())
+        env=v.environment())
     v.pid = v.status()["pid"]
     (v.mount_point / "f").write_bytes(b"x" * 1_000_000)
     assert (v.mount_point / "f").stat().st_size == 1_000_000
@@ -265,7 +265,7 @@ def test_closed_standard_descriptors(make_volume):
     closed = 'exec "$0" "$@" <&- >&- 2>&-'
     for program, *args in ("tdefsctl", "format"), ("tdefs", "mount"):
         run("sh", "-c", closed, BUILD / program, "--config", v.config, *args, "sales",
-            env=v._environment())
+            env=v.environment())
     v.pid = v.status()["pid"]
     for i in range(3):
         assert os.readlink(f"/proc/{v.pid}/fd/{i}") == "/dev/null"
@@ -579,7 +579,7 @@ def test_unmount_waits_for_the_daemon_of_a_moved_backing(make_volume):
     v.backing.rename(moved)
     os.kill(v.pid, signal.SIGSTOP)  # it cannot even say where its mount is
     unmount = subprocess.Popen([BUILD / "tdefs", "--config", v.config, "unmount", "sales"],
-                               env={**os.environ, **v._environment()})
+                               env={**os.environ, **v.environment()})
     try:
         wait_for(lambda: not is_mounted(mnt), "the unmount")
         with pytest.raises(subprocess.TimeoutExpired):

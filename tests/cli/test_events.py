@@ -92,7 +92,7 @@ def test_follow_goes_on_after_a_rotation_until_it_is_interrupted(make_volume):
     shown = v.directory / "shown"
     with shown.open("w") as out:
         p = subprocess.Popen([BUILD / "tdefsctl", "-c", v.config, "events", "--follow"], stdout=out,
-                             env={**os.environ, **v._environment()})
+                             env={**os.environ, **v.environment()})
     try:
         wait_for(lambda: "anchor" in shown.read_text(), "what was there")
         log_of(v).rename(v.directory / "events/sales.jsonl.1")

@@ -183,6 +183,6 @@ def test_users_without_rights_need_no_log(make_guarded, verb):
     as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     result = subprocess.run([*as_nobody, BUILD / "tdefsctl", "--config", v.config, verb, v.name],
                             capture_output=True, text=True, timeout=300, check=False,
-                            env={**os.environ, **v._environment()})
+                            env={**os.environ, **v.environment()})
     assert "event log" not in result.stderr, result.stderr
     assert [e for e in v.events() if e not in before and e.get("by") == verb] == []

@@ -286,7 +286,7 @@ def test_mount_waits_for_a_vault_and_gives_up(make_guarded):
 def begin_mount(v):
     """A mount whose vault does not answer."""
     process = subprocess.Popen([BUILD / "tdefs", "--config", v.config, "mount", v.name],
-                               stderr=subprocess.PIPE, text=True, env={**os.environ, **v._environment()})
+                               stderr=subprocess.PIPE, text=True, env={**os.environ, **v.environment()})
     wait_for(lambda: v.status()["state"] == "waiting", "the state waiting")
     return process
 

@@ -140,7 +140,7 @@ class Watch:
         self.lines = []
         self.process = subprocess.Popen(
             [str(BUILD / "tdefsctl"), "--config", str(v.config), "status", v.name, "--watch", *args],
-            stdout=subprocess.PIPE, text=True, env={**os.environ, **v._environment()})
+            stdout=subprocess.PIPE, text=True, env={**os.environ, **v.environment()})
 
     def until(self, text):
         """Read lines up to one with this text. In vain for too long, the program is ended."""
@@ -220,7 +220,7 @@ def test_watch_draws_on_a_terminal(make_guarded):
     pid, terminal = pty.fork()
     if pid == 0:
         os.execve(BUILD / "tdefsctl", ["tdefsctl", "--config", str(v.config), "status", v.name, "--watch"],
-                  {**os.environ, **v._environment()})
+                  {**os.environ, **v.environment()})
     try:
         seen = b""
         while b"thumbprint" not in seen:

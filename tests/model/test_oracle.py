@@ -22,7 +22,7 @@ def test_random_operations_agree_with_a_plain_file(make_volume, directory, cache
     remount = f"{tdefs} unmount {v.name} && {tdefs} mount {v.name}"
     print(f"TDEFS_TEST_SEED={seed}")  # shown when it fails; set it to replay
     run(BUILD / "tests/oracle", v.mount_point, directory / "plain", seed, OPERATIONS, remount,
-        env=v._environment())
+        env=v.environment())
     v.pid = v.status()["pid"]
     v.unmount()
     assert v.ctl("verify", v.name).returncode == 0

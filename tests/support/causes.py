@@ -271,7 +271,7 @@ def wait_at_mount(s):
     s.v.write_config(mount_timeout="0")
     s.mounting = s.stack.enter_context(subprocess.Popen(
         [BUILD / "tdefs", "--config", s.v.config, "mount", s.v.name], stderr=subprocess.DEVNULL,
-        env={**os.environ, **s.v._environment()}))
+        env={**os.environ, **s.v.environment()}))
     wait_for(lambda: s.v.status()["state"] == "waiting", "the state waiting")
 
 

@@ -30,8 +30,8 @@ class VaultVolume(Volume):
         self.config.write_text(f"[policy]\n{self.policy}\n[server]\n{lines}[volume {self.name}]\n"
                                f"backing = {self.backing}\nmount = {self.mount_point}\n")
 
-    def _environment(self):
-        return {**super()._environment(), **self.more_environment}
+    def environment(self):
+        return {**super().environment(), **self.more_environment}
 
     def requirements(self, *args):
         report = self.ctl_json("check", *(args or [self.name]))

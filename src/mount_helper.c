@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Being called by mount(8): for fstab, and for mount -t tdefs. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "arguments.h"
+#include "tdefs/cleanup.h"
+
+/* Exit codes of mount(8), "EXIT STATUS". */
+enum { MOUNT_DONE = 0, MOUNT_USAGE = 1, MOUNT_FAILED = 32 };
+
+static int refuse(const char *what, const char *which)
+{
+	fprintf(stderr,
+		"mount.tdefs: %s%s\n  next: mount -t tdefs NAME DIR [-o config=FILE,accept_header,"
+		"new_uuid]; the rest is said in tdefs.conf\n",
+		what, which);
+	return MOUNT_USAGE;
+}
+
+/*
+ * What others read (mount(8), systemd.mount(5)), and what each of our mounts is
+ * anyway. What we could not keep (ro, noexec) is refused, not forgotten.
+ */
+static bool is_for_others(const char *option)
+{
+	static const char *const names[] = {
+		"defaults", "rw",     "nosuid", "nodev",  "exec",    "async",
+		"auto",	    "noauto", "nofail", "nouser", "_netdev", "_rnetdev",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(option, names[i]) == 0)
+			return true;
+	return strncmp(option, "x-", 2) == 0 || strncmp(option, "X-", 2) == 0 ||
+	       strncmp(option, "comment=", 8) == 0;
+}
+
+/* -1: go on. */
+static int take_option(char *option, bool sloppy, struct arguments *a)
+{
+	static const char config[] = "config=";
+
+	if (strncmp(option, config, strlen(config)) == 0)
+		a->config = option + strlen(config);
+	else if (strcmp(option, "accept_header") == 0)
+		a->accept_header = true;
+	else if (strcmp(option, "new_uuid") == 0)
+		a->new_uuid = true;
+	else if (option[0] && !sloppy && !is_for_others(option))
+		return refuse("unknown mount option: ", option);
+	return -1;
+}
+
+static int take_options(char *list, bool sloppy, struct arguments *a)
+{
+	int code = -1;
+	char *option;
+
+	while (code < 0 && (option = strsep(&list, ",")))
+		code = take_option(option, sloppy, a);
+	return code;
+}
+
+bool mount_helper_is(const char *program)
+{
+	const char *slash = strrchr(program, '/');
+	const char *name = slash ? slash + 1 : program;
+
+	return strcmp(name, "mount.tdefs") == 0 || strcmp(name, "mount.fuse.tdefs") == 0;
+}
+
+int mount_helper_parse(int argc, char **argv, struct arguments *a)
+{
+	char *lists[16];
+	size_t nlists = 0;
+	bool sloppy = false;
+	int c, code = -1;
+
+	while ((c = getopt(argc, argv, "sfnvo:t:")) != -1) {
+		if (c == 's')
+			sloppy = true;
+		else if (c == 'f')
+			a->check_only = true;
+		else if (c == 'o' && nlists < ARRAY_SIZE(lists))
+			lists[nlists++] = optarg;
+		else if (c == '?' || c == 'o')
+			return refuse("unusable arguments", "");
+	}
+	for (size_t i = 0; code < 0 && i < nlists; i++)
+		code = take_options(lists[i], sloppy, a);
+	if (code >= 0)
+		return code;
+	if (argc - optind != 2)
+		return refuse("a volume's name and its directory are expected", "");
+	if (argv[optind + 1][0] != '/')
+		return refuse("the directory must be an absolute path: ", argv[optind + 1]);
+	a->verb = "mount";
+	a->name = argv[optind];
+	a->target = argv[optind + 1];
+	return -1;
+}
+
+int mount_helper_exit_code(int code)
+{
+	return code ? MOUNT_FAILED : MOUNT_DONE;
+}

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tdefs called by mount(8), and where an installation puts it."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import BUILD, is_mounted, run
+
+HELPER = BUILD / "mount.tdefs"
+FOR_OTHERS = "rw,nosuid,nodev,_netdev,nofail,x-systemd.requires=network-online.target"
+
+
+def helper(v, *args):
+    """As mount(8) calls it: NAME DIR, then options."""
+    return run(HELPER, v.name, v.mount_point, *args, check=False, env=v.environment())
+
+
+def options(v, more=FOR_OTHERS):
+    return f"{more},config={v.config}"
+
+
+def test_what_mount_gives_a_helper(make_volume):
+    v = make_volume()
+    for args in ("-n", "-v", "-o", options(v)), ("-s", "-o", options(v, "unheard_of")):
+        result = helper(v, *args)
+        assert result.returncode == 0, result.stderr
+        assert is_mounted(v.mount_point)
+        v.tdefs("unmount", v.name)
+    assert helper(v, "-f", "-o", options(v)).returncode == 0
+    assert not is_mounted(v.mount_point)
+
+
+@pytest.mark.parametrize("option", ["ro", "noexec", "unheard_of"])
+def test_an_option_that_cannot_be_kept(make_volume, option):
+    v = make_volume()
+    result = helper(v, "-o", options(v, option))
+    assert result.returncode == 1
+    assert f"unknown mount option: {option}\n  next: " in result.stderr
+
+
+def test_failures_are_those_of_mount(make_volume, directory):
+    v = make_volume(formatted=False)
+    result = helper(v, "-o", options(v))
+    assert result.returncode == 32 and "  next: " in result.stderr
+    other = directory / "other"
+    other.mkdir()
+    result = run(HELPER, v.name, other, "-o", options(v), check=False, env=v.environment())
+    assert result.returncode == 32
+    assert f"at {other}, but tdefs.conf says {v.mount_point}\n  next: " in result.stderr
+    for args in ([v.name], [v.name, "here"], ["a", "/b", "c"], ["-N", "1", v.name, "/b"]):
+        result = run(HELPER, *args, check=False, env=v.environment())
+        assert result.returncode == 1 and "  next: mount -t tdefs NAME DIR" in result.stderr, args
+
+
+@pytest.fixture
+def in_sbin():
+    """mount(8) looks for its helpers there, and nowhere else."""
+    link = Path("/usr/sbin/mount.tdefs")
+    if link.exists() or link.is_symlink():
+        pytest.skip("tdefs is installed here")
+    link.symlink_to(HELPER)
+    yield
+    link.unlink()
+
+
+def test_from_fstab(make_volume, directory, in_sbin):
+    v = make_volume()
+    fstab = directory / "fstab"
+    fstab.write_text(f"{v.name} {v.mount_point} tdefs {options(v)} 0 0\n")
+    run("mount", "--fstab", fstab, v.mount_point, env=v.environment())
+    (v.mount_point / "f").write_bytes(b"x")
+    assert v.status()["state"] == "online"
+    v.tdefs("unmount", v.name)
+    assert (v.backing / "f").exists()
+
+
+def test_an_installation(directory):
+    run("cmake", "--install", BUILD, "--prefix", "/usr", env={**os.environ, "DESTDIR": str(directory)})
+    sbin = directory / "usr/sbin"
+    programs = {p.name for p in sbin.iterdir()}
+    assert programs == {"tdefs", "tdefsctl", "tdefs-vault", "mount.tdefs", "mount.fuse.tdefs"}
+    for program in "tdefs", "tdefsctl", "tdefs-vault":
+        said = subprocess.run([sbin / program, "--version"], capture_output=True, text=True, check=True)
+        assert said.stdout.startswith(f"{program} 0.")
+    assert os.readlink(sbin / "mount.tdefs") == "tdefs"
+    assert (directory / "usr/share/doc/tdefs/tdefs.conf").is_file()
