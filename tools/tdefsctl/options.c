@@ -20,12 +20,11 @@ static const struct {
 	unsigned offset; /* in struct call */
 	const char *argument;
 	const char *what;
-	char letter; /* the short name; 0: it has none */
 } options[OPTION_COUNT] = {
 #define CALL(member) ((unsigned)offsetof(struct call, member))
 	[OPTION_CONFIG] = { "config", KIND_TEXT, CALL(config_path), "FILE",
-			    "settings, else " CONFIG_DEFAULT_PATH, 'c' },
-	[OPTION_JSON] = { "json", KIND_SWITCH, CALL(json), NULL, "one line of JSON", 'j' },
+			    "settings, else " CONFIG_DEFAULT_PATH },
+	[OPTION_JSON] = { "json", KIND_SWITCH, CALL(json), NULL, "one line of JSON" },
 	[OPTION_HELP] = { "help", KIND_SWITCH, CALL(help), NULL, "this" },
 	[OPTION_VERSION] = { "version", KIND_SWITCH, CALL(version), NULL, "which tdefs this is" },
 	[OPTION_YES] = { "yes", KIND_SWITCH, CALL(yes), NULL, "do not ask" },
@@ -60,6 +59,9 @@ static const struct {
 			   "also where it is refused as older" },
 #undef CALL
 };
+
+/* Short names: "-c" for "--config". */
+static const char letters[OPTION_COUNT] = { [OPTION_CONFIG] = 'c', [OPTION_JSON] = 'j' };
 
 static_assert(OPTION_COUNT <= 64, "a set of options has 64 bits");
 
@@ -117,7 +119,7 @@ static void fill_long_options(struct option long_options[static OPTION_COUNT + 1
 static int option_of(int c)
 {
 	for (int i = 0; i < OPTION_COUNT; i++)
-		if (c == FIRST_LONG + i || (options[i].letter && c == options[i].letter))
+		if (c == FIRST_LONG + i || (letters[i] && c == letters[i]))
 			return i;
 	return -1;
 }
@@ -155,11 +157,10 @@ void options_print(uint64_t which)
 {
 	for (int i = 0; i < OPTION_COUNT; i++) {
 		const char *argument = options[i].argument ? options[i].argument : "";
-		char letter[] = { '-', options[i].letter, ',', '\0' };
+		char letter[] = { '-', letters[i], ',', '\0' };
 
 		if (which & OPTION_BIT(i))
-			printf("  %3s --%s %-*s %s\n", options[i].letter ? letter : "",
-			       options[i].name, 18 - (int)strlen(options[i].name), argument,
-			       options[i].what);
+			printf("  %3s --%s %-*s %s\n", letters[i] ? letter : "", options[i].name,
+			       18 - (int)strlen(options[i].name), argument, options[i].what);
 	}
 }
