@@ -73,7 +73,9 @@ static int refuse(const struct header_found *f, const char *volume, struct errms
 			"volume %s: its header is of a version this program does not know", volume);
 	}
 	if (s[0] == HEADER_COPY_MISSING && s[1] == HEADER_COPY_MISSING) {
-		errmsg_next(reterr, "format it (tdefsctl format), or correct its path");
+		errmsg_next(reterr, "correct its path, or mount the file system it is on; a new "
+				    "volume: tdefsctl "
+				    "format");
 		return errmsg_fail(reterr, -ENOENT, EXIT_CODE_FAILED,
 				   "volume %s: it has no header: not formatted", volume);
 	}

@@ -63,8 +63,11 @@ int mountpoint_check(const struct volume_config *vc, struct errmsg *reterr)
 	if (!S_ISDIR(stx.stx_mode))
 		return refuse(vc, -ENOTDIR, "not a directory", "name a directory", reterr);
 	if (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT)
-		return refuse(vc, -EBUSY, "something is mounted there",
-			      "unmount that first, or name another directory", reterr);
+		return refuse(
+			vc, -EBUSY, "something is mounted there",
+			"see tdefsctl status, if it is this volume; else unmount that, or name "
+			"another directory",
+			reterr);
 	r = check_nesting(vc, reterr);
 	return r < 0 ? r : check_empty(vc, reterr);
 }

@@ -77,7 +77,7 @@ static int check_formatted(const struct volume *v, struct errmsg *reterr)
 {
 	if (v->backing.header_fd >= 0)
 		return 0;
-	errmsg_next(reterr, "format it (tdefsctl format %s), or mount the file system it is on",
+	errmsg_next(reterr, "mount the file system it is on; a new volume: tdefsctl format %s",
 		    v->vc->name);
 	return errmsg_fail(reterr, -ENOENT, EXIT_CODE_FAILED,
 			   "volume %s: %s is not formatted: it has no " STORE_HEADER_DIR,

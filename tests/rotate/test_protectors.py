@@ -86,6 +86,23 @@ def test_every_header_with_its_keys(v, directory):
     assert {s["key"] for h in answer["headers"] for s in h["slots"]} == {"unreachable"}
 
 
+def test_a_header_backup_needs_its_key(v, directory):
+    old = v.active_kid()
+    backups = directory / "backups" / "headers"
+    backups.mkdir(parents=True)
+    file = backups / "sales.header"
+    v.ctl("header", "backup", v.name, file)
+    (backups / "noise").write_bytes(os.urandom(file.stat().st_size))
+    v.vault.command("key", "create", "tde")
+    v.ctl("rotate", v.name, "--retire")
+    assert protectors(v, 0, backups, backups.parent)[str(file)] == {("active", old): "granted"}
+    assert ask(v, 0, "safe-to-disable", old)["depends"] == []
+    depends = ask(v, 1, "safe-to-disable", old, f"--in={backups}")["depends"]
+    assert [(d["path"], d["slot"]) for d in depends] == [(str(file), "active")]
+    file.unlink()
+    assert ask(v, 0, "safe-to-disable", old, f"--in={backups}")["safe"]
+
+
 def test_what_is_not_read_is_told(v, directory):
     place = directory / "search"
     place.mkdir()
@@ -193,7 +210,7 @@ def test_what_lies_where_nobody_looks_first_is_found(v, directory):
     # Somebody copied what is in a volume, header and all, to where the copies are.
     shutil.copytree(v.backing, directory / "copies", dirs_exist_ok=True)
     assert [d["path"] for d in disable_safely(v, 1, old, directory / "copies")["depends"]] == [copy]
-    assert [d["path"] for d in disable_safely(v, 1, old, directory)["depends"]] == [copy]
+    assert {d["path"] for d in disable_safely(v, 1, old, directory)["depends"]} == {copy, str(backup)}
     # The ciphertext of a header is none, as a volume on a volume has it below.
     shutil.rmtree(copy)
     v.mount()
@@ -203,9 +220,9 @@ def test_what_lies_where_nobody_looks_first_is_found(v, directory):
     (v.backing / "upper").rename(v.backing / "inner")
     (v.backing / "upper").mkdir()
     (v.backing / "inner").rename(v.backing / "upper" / ".tdefs")
-    assert disable_safely(v, 0, old, v.backing.parent)["safe"]
+    assert disable_safely(v, 0, old, v.backing)["safe"]
     (v.backing / "upper" / ".tdefs" / "header").write_bytes(b"x" * 8000)
-    assert not disable_safely(v, 1, old, v.backing.parent)["safe"]
+    assert not disable_safely(v, 1, old, v.backing)["safe"]
     shutil.rmtree(v.backing / "upper")
     # To undo a restore takes the key of what it put aside.
     new = v.active_kid()

@@ -144,7 +144,7 @@ def test_one_that_fails_does_not_stop_the_others(fleet, directory):
     assert counts["failed"] == 2
     result = fleet.ctl("rotate", "--all", check=False)
     assert result.returncode == 1 and "\r" not in result.stderr  # no progress but on a terminal
-    assert "6 volumes: 0 rotated, 3 had the newest version, 0 pinned, 1 not formatted, 2 failed" in result.stdout
+    assert "6 volumes: 0 rotated, 3 had the key already, 0 left pinned, 1 not formatted, 2 failed" in result.stdout
 
 
 def test_a_vault_that_is_away_is_asked_once(fleet):
@@ -170,6 +170,8 @@ def test_what_is_pinned_is_left_alone(fleet):
     fleet.new_version()
     # The version that it has already is a choice, too, once there is a newer one.
     assert fleet.rotate("--to", old)[:2] == (0, {"current": 4})
+    text = fleet.ctl("rotate", "--all", "--to", old).stdout
+    assert text.count(f": pinned to {old}, not the newest version (--unpin)") == 4, text
     for name in "free", fleet.first.name:
         fleet.ctl("rotate", name, "--unpin")
     new = fleet.slot("free")
@@ -178,7 +180,7 @@ def test_what_is_pinned_is_left_alone(fleet):
     assert (code, counts) == (0, {"current": 2, "pinned": 2}), volumes
     assert {fleet.slot(name) for name in ("pinned", "mounted")} == {old}
     text = fleet.ctl("rotate", "--all").stdout
-    assert f"pinned: pinned to {old}: left alone (--unpin)" in text and "2 pinned" in text
+    assert f"pinned: pinned to {old}: left alone (--unpin)" in text and "2 left pinned" in text
     assert fleet.rotate("--unpin")[:2] == (0, {"rotated": 2, "current": 2})
     assert {fleet.slot(name) for name in fleet.names} == {new}
     assert fleet.rotate()[:2] == (0, {"current": 4})

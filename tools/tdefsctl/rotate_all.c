@@ -304,13 +304,16 @@ static void print_fleet(struct fleet *f)
 
 		if (job->fate == FAILED)
 			(void)errmsg_print(&job->error, PROGRAM);
+		if (json_is_true(json_object_get(job->rotation, "pinned")))
+			printf("%s: pinned to %s, not the newest version (--unpin)\n", name,
+			       f->request.to);
 		if (job->fate == PINNED)
 			printf("%s: pinned to %s: left alone (--unpin)\n", name,
 			       job->header->slots[0].kid);
 		if (job->fate == NOT_FORMATTED)
 			printf("%s: not formatted\n", name);
 	}
-	printf("%zu volumes: %zu rotated, %zu had the newest version, %zu pinned, "
+	printf("%zu volumes: %zu rotated, %zu had the key already, %zu left pinned, "
 	       "%zu not formatted, %zu failed\n",
 	       f->njobs, f->counts[ROTATED], f->counts[CURRENT], f->counts[PINNED],
 	       f->counts[NOT_FORMATTED], f->counts[FAILED]);

@@ -228,7 +228,9 @@ static void print_answer(const struct inquiry *q, bool safe)
 	if (json_array_size(q->depends))
 		puts("  next: tdefsctl rotate NAME --retire, tdefsctl rewrap DIR --to KID "
 		     "--retire; "
-		     "settings: edit tdefs.conf, tdefsctl unlink");
+		     "files of\n        headers, and kept ones (.tdefs/header*.kept-*): remove "
+		     "them; "
+		     "settings: tdefsctl unlink");
 	survey_print_searched(&q->survey);
 }
 

@@ -145,14 +145,14 @@ static void print_advice(FILE *out, const json_t *v)
 			json_is_true(json_object_get(item, "measured")) ? "" : " (not measured)");
 }
 
-static void print_auto_rotation(FILE *out, const json_t *a)
+static void print_auto_rotation(FILE *out, const json_t *a, bool pinned)
 {
 	char text[32];
 
 	if (json_is_string(json_object_get(a, "error")))
 		fprintf(out, "  rotation   %s\n             next: %s\n", text_of(a, "error"),
 			text_of(a, "next"));
-	if (json_is_integer(json_object_get(a, "at")))
+	if (json_is_integer(json_object_get(a, "at")) && !pinned)
 		fprintf(out, "  auto_rotate takes it at %s\n", when(a, "at", text));
 }
 
@@ -162,20 +162,23 @@ static void print_place(FILE *out, const json_t *v)
 	const json_t *newest = json_object_get(protector, "newest");
 	const json_t *counters = json_object_get(v, "counters");
 	const json_t *metrics = json_object_get(v, "metrics");
+	const bool pinned = json_is_true(json_object_get(protector, "pinned"));
 	char text[32];
 
 	fprintf(out, "  protector  %s\n  thumbprint %s\n", text_of(protector, "kid"),
 		text_of(protector, "thumbprint"));
 	fprintf(out, "  wrapped    %s%s\n", when(protector, "slot_created", text),
-		json_is_true(json_object_get(protector, "pinned")) ? ", pinned to this version"
-								   : "");
+		pinned ? ", pinned to this version" : "");
 	if (json_is_integer(json_object_get(protector, "expires")))
 		fprintf(out, "  expires    %s; it opens the volume also after that\n",
 			when(protector, "expires", text));
 	if (json_is_object(newest))
 		fprintf(out, "  newer      %s: a newer version exists, and is not in use\n",
 			text_of(newest, "kid"));
-	print_auto_rotation(out, json_object_get(v, "auto_rotation"));
+	print_auto_rotation(out, json_object_get(v, "auto_rotation"), pinned);
+	if (json_is_true(json_object_get(v, "protector_drift")))
+		fputs("  drift      tdefs.conf names another protector: tdefsctl rotate takes it\n",
+		      out);
 	fprintf(out, "  mount      %s\n  backing    %s\n", text_of(v, "mount"),
 		text_of(v, "backing"));
 	fprintf(out, "  mounted    %s by process %lld, cache %s, tdefs %s\n",

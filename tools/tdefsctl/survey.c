@@ -150,16 +150,16 @@ static bool is_known(const struct survey *s, const struct directory_id *id)
 	return false;
 }
 
-/* A .tdefs that cannot be looked into. */
-static int add_unreadable(struct survey *s, const char *path, int r)
+/* A .tdefs that cannot be looked into, or a file. */
+static int note_unreadable(struct survey_header *h, const char *path, int r)
 {
-	struct survey_header *h = add(s, path);
 	struct errmsg error = { 0 };
 
-	errmsg_next(&error, "be root, or make it readable");
-	(void)errmsg_fail(&error, r, EXIT_CODE_FAILED,
-			  "%s: cannot read its " STORE_HEADER_DIR ": %s", path, errno_text(r));
-	return h ? note_error(h, &error) : -ENOMEM;
+	errmsg_next(&error, r == -EPROTONOSUPPORT ? "use the version of tdefs that wrote it"
+						  : "be root, or make it readable");
+	(void)errmsg_fail(&error, r, EXIT_CODE_FAILED, "%s: cannot read its header: %s", path,
+			  errno_text(r));
+	return note_error(h, &error);
 }
 
 static bool is_beneath_a_good_one(const struct survey *s, const char *path)
@@ -191,8 +191,10 @@ static int visit(void *arg, int fd, const char *path)
 	show_progress(s, false);
 	if (r == 0 || r == -ENOENT || r == -ENOTDIR || r == -ELOOP)
 		return 0;
-	if (r < 0)
-		return add_unreadable(s, path, r);
+	if (r < 0) {
+		h = add(s, path);
+		return h ? note_unreadable(h, path, r) : -ENOMEM;
+	}
 	r = directory_id_of(fd, &id);
 	if (r < 0)
 		return r;
@@ -203,6 +205,38 @@ static int visit(void *arg, int fd, const char *path)
 		return -ENOMEM;
 	h->id = id;
 	return read_header(h, header_fd, path);
+}
+
+static bool is_in_header_dir(const char *path, const char *name)
+{
+	static const char place[] = "/" STORE_HEADER_DIR "/";
+	const size_t end = strlen(path) - strlen(name), len = strlen(place);
+
+	return end >= len && strncmp(path + end - len, place, len) == 0;
+}
+
+/* A header backup lies anywhere; what is in a .tdefs was read with its directory. */
+static int visit_file(void *arg, int dirfd, const char *name, const char *path)
+{
+	struct survey *s = arg;
+	CLEANUP_FREE struct header_found *found = NULL;
+	struct directory_id id;
+	struct survey_header *h;
+	int r;
+
+	if (is_in_header_dir(path, name))
+		return 0;
+	found = calloc(1, sizeof(*found)); /* both copies good: it has one */
+	r = found ? survey_read_file(dirfd, name, &found->header, &id) : -ENOMEM;
+	if (r == 0 || r == -ENOMEM)
+		return r;
+	if (is_known(s, &id))
+		return 0;
+	h = add(s, path);
+	if (!h)
+		return -ENOMEM;
+	h->id = id;
+	return r < 0 ? note_unreadable(h, path, r) : take_header(h, found);
 }
 
 static int missed(void *arg, const char *path, const char *why)
@@ -243,7 +277,7 @@ static int resolve(struct survey *s, struct directory_id *roots)
 
 static int search(struct survey *s)
 {
-	const struct walk_ops ops = { visit, missed, s };
+	const struct walk_ops ops = { visit, visit_file, missed, s };
 	const size_t n = s->call->in.count;
 	CLEANUP_FREE struct directory_id *roots = calloc(n + 1, sizeof(*roots));
 	int r = roots ? resolve(s, roots) : -ENOMEM;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The volume headers that there are: that of each configured volume, mounted or not,
- * and, beneath each --in DIR, of every directory with a .tdefs/header. Each is listed
+ * and, beneath each --in DIR, of every directory with a .tdefs/header, and of every file
+ * that is one (tdefsctl header backup). Each is listed
  * once. What could not be read or searched is listed, too, so that nobody takes what
  * was not looked at for an answer. Asks no vault.
  */
@@ -16,7 +17,7 @@
 #define SURVEY_MISSED_MAX  1000u
 
 struct survey_header {
-	char *path;			    /* of the backing directory */
+	char *path;			    /* of the backing directory, or of the file */
 	const struct volume_config *volume; /* NULL: a copy, or another host's */
 	bool mounted;			    /* its daemon answers; of a copy not known: false */
 	struct directory_id id;		    /* zeros: it could not be opened */
@@ -63,6 +64,9 @@ bool survey_is_ciphertext(int header_fd);
 int survey_find_strays(const struct config *config,
 		       int (*missed)(void *arg, const char *path, const char *why),
 		       void *arg) WARN_UNUSED;
+/* Is this file, by itself, a header? 1: it was read, or is of a version we do not know (-EPROTONOSUPPORT). */
+int survey_read_file(int dirfd, const char *name, struct volume_header *ret_header,
+		     struct directory_id *ret_id) WARN_UNUSED;
 bool survey_answers(const struct config *config, const char *volume);
 
 /* Was all of it read? */

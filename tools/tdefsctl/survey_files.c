@@ -6,6 +6,8 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "survey.h"
 #include "tdefs/atomic_file.h"
@@ -73,6 +75,27 @@ int survey_read_kept(struct survey_header *h, int header_fd)
 		    strstr(e->d_name, HEADER_KEPT))
 			r = take_kept(h, header_fd, e->d_name);
 	return r == 0 && errno ? -errno : r;
+}
+
+int survey_read_file(int dirfd, const char *name, struct volume_header *ret_header,
+		     struct directory_id *ret_id)
+{
+	uint8_t bytes[VOLUME_HEADER_LEN];
+	CLEANUP_CLOSE int fd = -1;
+	struct stat st;
+	int r;
+
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
+	    st.st_size != VOLUME_HEADER_LEN)
+		return 0;
+	*ret_id = (struct directory_id){ st.st_dev, st.st_ino };
+	fd = open_regular(dirfd, name, O_RDONLY | O_NOATIME);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	if (pread(fd, bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+		return 0;
+	r = volume_header_parse(bytes, sizeof(bytes), sha256, ret_header);
+	return r == 0 ? 1 : r == -EBADMSG ? 0 : r;
 }
 
 bool survey_is_ciphertext(int header_fd)

@@ -52,28 +52,51 @@ static int missed(const struct walker *w, int error)
 
 static int look(struct walker *w, int fd);
 
+/* The length of where we are, to go back to. */
+static size_t append_name(struct walker *w, const char *name)
+{
+	const size_t len = w->len, more = strlen(name);
+
+	if (w->path[len - 1] != '/')
+		w->path[w->len++] = '/';
+	memcpy(w->path + w->len, name, more + 1);
+	w->len += more;
+	return len;
+}
+
+static void go_back(struct walker *w, size_t len)
+{
+	w->len = len;
+	w->path[len] = '\0';
+}
+
 /* What is gone meanwhile, or no directory by now, is not missed. */
 static int enter(struct walker *w, int dirfd, const char *name)
 {
 	const struct open_how how = { .flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
 				      .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
 						 RESOLVE_NO_XDEV };
-	const size_t len = w->len, more = strlen(name);
+	size_t len;
 	int fd = (int)syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
 	int r = fd < 0 ? -errno : fd;
 
 	if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP ||
 	    (r == -EXDEV && is_root(w, dirfd, name)))
 		return 0;
-	if (w->path[len - 1] != '/')
-		w->path[w->len++] = '/';
-	memcpy(w->path + w->len, name, more + 1);
-	w->len += more;
+	len = append_name(w, name);
 	w->depth++;
 	r = r < 0 ? missed(w, r) : look(w, fd);
 	w->depth--;
-	w->len = len;
-	w->path[len] = '\0';
+	go_back(w, len);
+	return r;
+}
+
+static int show_file(struct walker *w, int dirfd, const char *name)
+{
+	const size_t len = append_name(w, name);
+	int r = w->ops->file(w->ops->arg, dirfd, name, w->path);
+
+	go_back(w, len);
 	return r;
 }
 
@@ -88,9 +111,12 @@ static int go_through(struct walker *w, DIR *dir)
 	const struct dirent *e;
 	int r = 0;
 
-	while (r == 0 && (errno = 0, e = readdir(dir)))
+	while (r == 0 && (errno = 0, e = readdir(dir))) {
 		if (may_be_entered(e))
 			r = enter(w, dirfd(dir), e->d_name);
+		if (r == 0 && (e->d_type == DT_REG || e->d_type == DT_UNKNOWN))
+			r = show_file(w, dirfd(dir), e->d_name);
+	}
 	return r == 0 && errno ? missed(w, -errno) : r;
 }
 

@@ -24,6 +24,8 @@ int directory_id_of(int fd, struct directory_id *ret_id) WARN_UNUSED;
 struct walk_ops {
 	/* A directory, open. 0: go on beneath it; above 0: not beneath it; below: end the walk. */
 	int (*visit)(void *arg, int fd, const char *path);
+	/* A file of another kind than a directory, by its name in one that is open. Below 0: end the walk. */
+	int (*file)(void *arg, int dirfd, const char *name, const char *path);
 	/* Something beneath which was not searched, and why. Below 0: end the walk. */
 	int (*missed)(void *arg, const char *path, const char *why);
 	void *arg;
