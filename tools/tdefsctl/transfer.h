@@ -27,7 +27,7 @@ void transfer_sides_close(struct transfer_sides *s);
 /* Who watches on a terminal, and whether. */
 struct transfer_display {
 	int backing_fd; /* beneath which what is read again is dropped from the cache */
-	bool terminal, shown;
+	bool terminal, shown, whole; /* whole: the end of the phase was shown */
 	unsigned notices;
 	enum transfer_phase phase;
 	uint64_t began_ms, shown_ms;

@@ -46,6 +46,7 @@ static void show_progress(void *arg, const struct transfer_progress *p)
 {
 	struct transfer_display *d = arg;
 	const uint64_t now_ms = clock_kernel.boot_ms();
+	bool whole;
 
 	if (!d->terminal)
 		return;
@@ -53,9 +54,13 @@ static void show_progress(void *arg, const struct transfer_progress *p)
 		d->phase = p->phase;
 		d->began_ms = now_ms;
 		d->shown_ms = 0;
+		d->whole = false;
 	}
-	if (now_ms - d->shown_ms < SHOW_EACH_MS)
+	/* The end of a phase is shown, however soon it comes. */
+	whole = p->total_bytes && p->bytes >= p->total_bytes;
+	if (now_ms - d->shown_ms < SHOW_EACH_MS && (!whole || d->whole))
 		return;
+	d->whole = whole;
 	d->shown_ms = now_ms;
 	show(d, p, now_ms);
 }
