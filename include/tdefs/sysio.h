@@ -19,6 +19,15 @@
 
 #include "tdefs/cleanup.h"
 
+/* A name of a directory as getdents64(2) lays it out. */
+struct getdents_entry {
+	uint64_t ino;
+	int64_t next;
+	uint16_t len; /* bytes up to the next entry */
+	uint8_t type;
+	char name[];
+};
+
 struct sysio {
 	const char *name;
 
@@ -54,7 +63,7 @@ struct sysio {
 	int (*renameat2)(int olddirfd, const char *oldpath, int newdirfd, const char *newpath,
 			 unsigned flags);
 	ssize_t (*readlinkat)(int dirfd, const char *path, char *buf, size_t len);
-	ssize_t (*getdents64)(int fd, void *buf, size_t len);
+	ssize_t (*getdents64)(int fd, void *buf, size_t len); /* struct getdents_entry each */
 
 	/* attributes */
 	int (*fstatat)(int dirfd, const char *path, struct stat *ret_st, int flags);

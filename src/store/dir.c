@@ -8,15 +8,6 @@
 
 #define DIR_BUFFER_LEN 32768
 
-/* An entry as getdents64(2) lays it out. */
-struct raw_entry {
-	uint64_t ino;
-	int64_t next;
-	uint16_t len;
-	uint8_t type;
-	char name[];
-};
-
 struct open_dir {
 	struct node *node;
 	int fd;
@@ -86,7 +77,7 @@ int store_lookup_in(struct store *s, uint64_t handle, const char *name, struct e
 }
 
 /* The next entry, without moving on; NULL at the end (0) or on error. */
-static const struct raw_entry *peek(struct store *s, struct open_dir *d, int *ret_error)
+static const struct getdents_entry *peek(struct store *s, struct open_dir *d, int *ret_error)
 {
 	ssize_t n;
 
@@ -100,7 +91,7 @@ static const struct raw_entry *peek(struct store *s, struct open_dir *d, int *re
 		d->pos = 0;
 		d->filled = (size_t)n;
 	}
-	return (const struct raw_entry *)(const void *)(d->buffer + d->pos);
+	return (const struct getdents_entry *)(const void *)(d->buffer + d->pos);
 }
 
 static int seek_to(struct store *s, struct open_dir *d, uint64_t off)
@@ -122,7 +113,7 @@ int store_readdir(struct store *s, uint64_t handle, uint64_t off,
 		  bool (*take)(void *arg, const struct dir_name *name), void *arg)
 {
 	struct open_dir *d = dir_of(s, handle);
-	const struct raw_entry *e;
+	const struct getdents_entry *e;
 	int r;
 	LOCK_SCOPE(&d->lock);
 

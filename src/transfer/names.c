@@ -8,15 +8,6 @@
 
 #define BUFFER_LEN 32768
 
-/* An entry as getdents64(2) lays it out. */
-struct raw_entry {
-	uint64_t ino;
-	int64_t next;
-	uint16_t len;
-	uint8_t type;
-	char name[];
-};
-
 static int add(struct names *n, size_t *room, const char *name)
 {
 	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
@@ -53,7 +44,7 @@ int names_read(const struct sysio *sys, int fd, struct names *ret_names)
 			break;
 		r = n < 0 ? (int)n : 0;
 		for (ssize_t pos = 0; r == 0 && pos < n;) {
-			const struct raw_entry *e = (const void *)(buffer + pos);
+			const struct getdents_entry *e = (const void *)(buffer + pos);
 
 			r = add(ret_names, &room, e->name);
 			pos += e->len;
