@@ -274,6 +274,15 @@ def directory():
 
 
 @pytest.fixture
+def world(directory):
+    """Clocks and names of its own for a daemon (world.py)."""
+    from world import World
+    made = World(directory)
+    yield made
+    made.close()
+
+
+@pytest.fixture
 def make_volume(directory):
     """A function that makes a volume, formatted unless told otherwise."""
     volumes = []

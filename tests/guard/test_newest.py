@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from conftest import wait_for
-from world import World
 
 PAGE = Path(__file__).parents[2] / "src/control/STATUS.md"
 POLL = 60  # the shortest
@@ -22,13 +21,6 @@ def until_known(v):
 
 def told(v):
     return [e for e in v.events() if e["event"] == "newer_version"]
-
-
-@pytest.fixture
-def world(directory):
-    made = World(directory)
-    yield made
-    made.close()
 
 
 @pytest.mark.parametrize("pinned", [False, True])

@@ -12,18 +12,10 @@ from conftest import wait_for
 from exposition import Metrics
 from guard_kit import GuardedVolume
 from two_vaults import TwoVaultVolume, new_key, two_vaults
-from world import World
 
 MINUTE, DAY = 60, 24 * 3600
 DATA = b"written under the first key\n"
 AUTO = {"auto_rotate": "yes", "rotation_poll": f"{MINUTE}s"}
-
-
-@pytest.fixture
-def world(directory):
-    made = World(directory)
-    yield made
-    made.close()
 
 
 @pytest.fixture
