@@ -6,6 +6,8 @@
  *
  * After log_start() a thread of its own writes, and log_write() waits for nothing:
  * a log that hangs stops nobody. What finds no room is counted, and told later.
+ * It follows a file's name: one that was moved away or removed is opened anew.
+ * Where standard error is systemd's journal, lines carry its priorities.
  */
 #ifndef TDEFS_LOG_H
 #define TDEFS_LOG_H

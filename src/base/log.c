@@ -2,17 +2,21 @@
 /*
  * Where log lines go, and the thread that takes them there: a disk, a terminal
  * or a syslog that hangs holds up that thread and nobody else. Formats nothing
- * but the time and the level.
+ * but the time and the level. A file that logrotate(8) moved away is followed by
+ * its name, before each line: nobody has to send a signal, or to copy.
  */
 #include "tdefs/log.h"
 #include "tdefs/threads.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,8 +34,9 @@ static const struct {
 };
 
 /* Set by log_open() before other threads start, then only read. */
+static enum { TO_FILE, TO_JOURNAL, TO_SYSLOG } kind;
 static int log_fd = STDERR_FILENO;
-static bool log_to_syslog;
+static char log_path[PATH_MAX]; /* "": standard error */
 
 struct line {
 	struct line *next;
@@ -53,33 +58,99 @@ static struct {
 	bool finished;
 } queue = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-int log_open(const char *target)
+/* systemd names the stream that it reads (systemd.exec(5)); a redirected one is another's. */
+static bool is_journal(int fd)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	char ours[64];
+	struct stat st;
+
+	if (!stream || fstat(fd, &st) < 0)
+		return false;
+	(void)snprintf(ours, sizeof(ours), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	return strcmp(stream, ours) == 0;
+}
+
+static int open_file(void)
+{
+	int fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int log_to_file(const char *path)
 {
 	int fd;
 
-	if (strcmp(target, "stderr") == 0)
-		return 0;
-	if (strcmp(target, "syslog") == 0) {
-		openlog("tdefs", LOG_PID, LOG_DAEMON);
-		log_to_syslog = true;
-		return 0;
-	}
-	fd = open(target, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
+	if (strlen(path) >= sizeof(log_path))
+		return -ENAMETOOLONG;
+	memcpy(log_path, path, strlen(path) + 1);
+	fd = open_file();
 	if (fd < 0)
-		return -errno;
+		return fd;
 	log_fd = fd;
 	return 0;
 }
 
+int log_open(const char *target)
+{
+	if (strcmp(target, "stderr") == 0) {
+		kind = is_journal(STDERR_FILENO) ? TO_JOURNAL : TO_FILE;
+		log_fd = STDERR_FILENO;
+		log_path[0] = '\0';
+		return 0;
+	}
+	if (strcmp(target, "syslog") == 0) {
+		openlog("tdefs", LOG_PID, LOG_DAEMON);
+		kind = TO_SYSLOG;
+		return 0;
+	}
+	kind = TO_FILE;
+	return log_to_file(target);
+}
+
+/* While the name cannot be had the file of before goes on. The descriptor's number stays. */
+static void follow_name(void)
+{
+	struct stat named, ours;
+	int fd;
+
+	if (kind != TO_FILE || !log_path[0] || fstat(log_fd, &ours) < 0)
+		return;
+	if (lstat(log_path, &named) == 0 && named.st_ino == ours.st_ino &&
+	    named.st_dev == ours.st_dev)
+		return;
+	fd = open_file();
+	if (fd < 0)
+		return;
+	IGNORE_RESULT(dup3(fd, log_fd, O_CLOEXEC), "then it is tried with the next line");
+	close(fd);
+}
+
+static const char *time_of(time_t at, char out[static 32])
+{
+	struct tm tm;
+
+	if (!gmtime_r(&at, &tm) || strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		out[0] = '\0';
+	return out;
+}
+
+/* The journal has its own time, and takes the level from sd-daemon(3)'s prefix. */
+static int print_line(char *line, size_t size, enum log_level level, time_t at, const char *message)
+{
+	char when[32];
+
+	if (kind == TO_JOURNAL)
+		return snprintf(line, size, "<%d>%s\n", levels[level].priority, message);
+	return snprintf(line, size, "%s %s: %s\n", time_of(at, when), levels[level].text, message);
+}
+
 static void write_line(enum log_level level, time_t at, const char *message)
 {
-	char line[2048], when[32];
-	struct tm tm;
-	int len;
+	char line[2048];
+	int len = print_line(line, sizeof(line), level, at, message);
 
-	if (!gmtime_r(&at, &tm) || strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		when[0] = '\0';
-	len = snprintf(line, sizeof(line), "%s %s: %s\n", when, levels[level].text, message);
 	if (len >= (int)sizeof(line)) {
 		len = (int)sizeof(line) - 1;
 		line[len - 1] = '\n';
@@ -90,7 +161,7 @@ static void write_line(enum log_level level, time_t at, const char *message)
 
 static void write_out(enum log_level level, time_t at, const char *message)
 {
-	if (log_to_syslog)
+	if (kind == TO_SYSLOG)
 		syslog(levels[level].priority, "%s", message);
 	else
 		write_line(level, at, message);
@@ -133,6 +204,7 @@ static void *write_loop(void *arg)
 		uint64_t dropped;
 		struct line *line = take_line(&dropped, &ended);
 
+		follow_name();
 		if (line)
 			write_out(line->level, line->at, line->text);
 		free(line);
