@@ -117,6 +117,7 @@ class Volume:
     """One volume, its configuration and its daemon."""
 
     within = ()  # what its programs are started by: support/region.py
+    build = BUILD  # whose programs
 
     def __init__(self, directory, name="sales", backing=None, key=None, **settings):
         self.directory = Path(directory)
@@ -162,16 +163,16 @@ class Volume:
                 "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={self.directory}/sanitizer"}
 
     def tdefs(self, *args, check=True):
-        return run(*self.within, BUILD / "tdefs", "--config", self.config, *args, check=check,
+        return run(*self.within, self.build / "tdefs", "--config", self.config, *args, check=check,
                    env=self.environment())
 
     def ctl(self, *args, check=True):
-        return run(*self.within, BUILD / "tdefsctl", "--config", self.config, *args, check=check,
+        return run(*self.within, self.build / "tdefsctl", "--config", self.config, *args, check=check,
                    env=self.environment())
 
     def start_ctl(self, *args):
         """The same, not waited for: whoever starts it ends it."""
-        return subprocess.Popen([*self.within, BUILD / "tdefsctl", "--config", self.config, *args],
+        return subprocess.Popen([*self.within, self.build / "tdefsctl", "--config", self.config, *args],
                                 stdout=subprocess.PIPE, text=True, env={**os.environ, **self.environment()})
 
     def ctl_json(self, *args):

@@ -16,10 +16,10 @@ def what_it_said(stderr):
     return (named or lines or [""])[-1]
 
 
-def measured(*command):
+def measured(*command, stdin=subprocess.DEVNULL):
     """Run a program for as long as it takes; its standard output."""
     result = subprocess.run([str(c) for c in command], capture_output=True, text=True, cwd="/",
-                            stdin=subprocess.DEVNULL, check=False)
+                            stdin=stdin, check=False)
     if result.returncode != 0:
         raise RuntimeError(what_it_said(result.stderr) or f"exit status {result.returncode}")
     return result.stdout

@@ -1,27 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was measured, as medians and ratios: a table, marks, JSON."""
+"""
+What was measured, as one dictionary: what --json writes and everything printed is made from.
 
-import os
-import platform
-import re
+A side is compared with another within each round, and quoted is the median of these ratios: a
+machine that has become slower since the last round has so for both.
+"""
+
 import statistics
-import subprocess
-from pathlib import Path
 
-from conftest import BUILD
-from engines import PG_BIN
-
-from .programs import first_line
-from .sides import OURS, PEERS
-
-MARKS = (  # side, row, at least (+) or at most (-) this ratio to plain
-    ("tdefs", "pgbench read-write", +0.75),
-    ("tdefs", "pgbench read-only", +0.85),
-    ("tdefs", "pgbench load", -4.0),
-    ("tdefs-writeback", "pgbench read-write", +0.75),
-    ("tdefs-writeback", "pgbench read-only", +0.85),
-    ("tdefs-writeback", "pgbench load", -2.0),
-)
+from .sides import PEERS
+from .targets import peers_of, wanted
 
 
 class Cell:
@@ -30,8 +18,11 @@ class Cell:
     def __init__(self):
         self.values, self.reason = [], None
 
-    def median(self):
-        return statistics.median(self.values) if self.values and not self.reason else None
+    def as_json(self, plain):
+        if self.reason or not self.values:
+            return {"reason": self.reason or "was not measured"}
+        return {"median": statistics.median(self.values), "values": self.values,
+                "ratio": spread(ratios(self, plain))}
 
 
 class Row:
@@ -39,120 +30,112 @@ class Row:
         self.name, self.unit = name, unit
         self.cells = {side: Cell() for side in sides}
 
-    def median(self, side):
-        return self.cells[side].median() if side in self.cells else None
-
-    def ratio(self, side):
-        """To the plain directory; None where either was not measured."""
-        ours, plain = self.median(side), self.median("plain")
-        return ours / plain if ours is not None and plain else None
-
-    def is_ahead(self, side, peer):
-        ours, theirs = self.median(side), self.median(peer)
-        return ours < theirs if self.unit == "s" else ours > theirs
-
     def as_json(self):
-        def of(side, cell):
-            if cell.median() is None:
-                return {"reason": cell.reason}
-            return {"median": cell.median(), "ratio": self.ratio(side), "min": min(cell.values),
-                    "max": max(cell.values), "values": cell.values}
+        plain = self.cells.get("plain")
+        return {"row": self.name, "unit": self.unit, "lower_is_better": lower_is_better(self.unit),
+                "sides": {side: cell.as_json(plain) for side, cell in self.cells.items()}}
 
-        return {"row": self.name, "unit": self.unit,
-                "sides": {side: of(side, cell) for side, cell in self.cells.items()}}
+
+def lower_is_better(unit):
+    return unit in ("s", "µs", "MiB")
+
+
+def ratios(one, other):
+    """Of each round; none where either could not be measured in all of them."""
+    if one is None or other is None or one.reason or other.reason:
+        return []
+    return [a / b for a, b in zip(one.values, other.values) if b]
+
+
+def spread(values):
+    """Median and quartiles; None of nothing."""
+    if not values:
+        return None
+    low, middle, high = (statistics.quantiles(values, n=4, method="inclusive")
+                         if len(values) > 1 else values * 3)
+    return {"q1": low, "median": middle, "q3": high}
+
+
+def targets_of(rows):
+    """The targets that this run was about: their figure, and whether that is enough."""
+    by_name = {row.name: row for row in rows}
+    for name, side, than, bound in wanted():
+        row = by_name.get(name)
+        if not row or side not in row.cells or than and than not in row.cells:
+            continue
+        cell = row.cells[side]
+        found = spread(ratios(cell, row.cells[than]) if than else [] if cell.reason else cell.values)
+        figure = found and found["median"]
+        lower = lower_is_better(row.unit)
+        yield {"row": name, "side": side, "than": than, "bound": bound, "lower": lower,
+               "figure": figure,
+               "met": None if figure is None else figure <= bound if lower else figure >= bound}
+
+
+def behind(rows, side):
+    """
+    The rows where a side is not ahead of a peer, out of those where both were measured; what the
+    plain directory has none of, as a daemon's memory, is no contest.
+    """
+    found = []
+    for row in rows:
+        if "plain" not in row.cells:
+            continue
+        for peer in peers_of(row.cells):
+            middle = spread(ratios(row.cells.get(side), row.cells[peer]))
+            if middle and (middle["median"] >= 1) == lower_is_better(row.unit):
+                found.append(f"{row.name} ({peer})")
+    return found
+
+
+def report_of(rows, sides, ours, left_out):
+    return {
+        "sides": sides,
+        "left_out": left_out,
+        "rows": [row.as_json() for row in rows],
+        "targets": list(targets_of(rows)),
+        "behind": {side: behind(rows, side) for side in ours
+                   if side in sides and set(sides) & set(PEERS)},
+    }
 
 
 def number(value):
     return f"{value:.0f}" if value >= 100 else f"{value:.2f}"
 
 
-def libfuse_version():
-    try:
-        linked = subprocess.run(["ldd", BUILD / "tdefs"], capture_output=True, text=True,
-                                check=True).stdout
-    except subprocess.CalledProcessError:
-        return "unknown"
-    library = re.search(r"libfuse3\.so\S* => (\S+)", linked)
-    return os.path.realpath(library[1]).rpartition(".so.")[2] if library else "unknown"
+def ratio_text(ratio):
+    return f"{ratio['median']:.2f} ({ratio['q1']:.2f}–{ratio['q3']:.2f})"
 
 
-def facts(directory, used):
-    """The machine, and the versions of what was used of it."""
-    model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"),
-                      re.MULTILINE)
-    versions = {
-        "fio": ("fio", "--version"),
-        "pgbench": (PG_BIN / "postgres", "--version"),
-        "sysbench": ("mariadbd", "--version"),
-        "tdefs": (BUILD / "tdefs", "--version"),
-        "gocryptfs": ("gocryptfs", "--version"),
-        "securefs": ("dpkg-query", "-W", "-f", "${Version}\n", "securefs"),  # has none of its own
-    }
-    return {
-        "kernel": platform.release(),
-        "cpu": model[1] if model else platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
-        "file system": first_line("findmnt", "-n", "-o", "FSTYPE", "--target", directory),
-        "libfuse": libfuse_version(),
-        **{name: first_line(*how) for name, how in versions.items() if name in used},
-    }
+def target_text(target):
+    sign = "≤" if target["lower"] else "≥"
+    of = f" × {target['than']}" if target["than"] else ""
+    said = ("not measured" if target["met"] is None else
+            f"{number(target['figure'])} {'met' if target['met'] else 'MISSED'}")
+    return f"{target['row']}: {target['side']} {sign} {number(target['bound'])}{of}: {said}"
 
 
-def marks(rows):
-    """The marks that this run was about, each with its ratio and whether that meets it."""
-    by_name = {row.name: row for row in rows}
-    for side, name, bound in MARKS:
-        if name in by_name and side in by_name[name].cells:
-            ratio = by_name[name].ratio(side)
-            met = None if ratio is None else ratio >= bound if bound > 0 else ratio <= -bound
-            yield {"mark": f"{side}: {name} {'≥' if bound > 0 else '≤'} {abs(bound):.2f}",
-                   "ratio": ratio, "met": met}
+def print_rows(report):
+    print("Medians; their ratio to plain within each round: median (quartiles).")
+    for row in report["rows"]:
+        print(f"\n{row['row']} [{row['unit']}{', lower is better' if row['lower_is_better'] else ''}]")
+        for side, cell in row["sides"].items():
+            if "reason" in cell:
+                print(f"  {side:<22} n/a: {cell['reason']}")
+                continue
+            ratio = ratio_text(cell["ratio"]) if cell["ratio"] and side != "plain" else ""
+            print(f"  {side:<22}{number(cell['median']):>12}   {ratio}".rstrip())
 
 
-def behind(rows, side):
-    """The rows where a side is not ahead of a peer, out of those where both were measured."""
-    return [f"{row.name} ({peer})" for row in rows for peer in PEERS
-            if row.median(side) is not None and row.median(peer) is not None
-            and not row.is_ahead(side, peer)]
-
-
-def report_of(rows, sides, left_out, machine):
-    return {
-        "facts": machine,
-        "left_out": left_out,
-        "rows": [row.as_json() for row in rows],
-        "marks": list(marks(rows)),
-        "behind": {side: behind(rows, side) for side in OURS
-                   if side in sides and set(sides) & set(PEERS)},
-    }
-
-
-def print_table(rows, sides):
-    print(f"{'median, ratio to plain':<34}" + "".join(f"{side:>18}" for side in sides))
-    for row in rows:
-        line = f"{row.name:<28}{row.unit:<6}"
-        for side in sides:
-            median, ratio = row.median(side), row.ratio(side)
-            line += f"{'n/a' if median is None else number(median):>11}"
-            line += " " * 7 if ratio is None else f"{ratio:7.2f}"
-        print(line.rstrip())
-    print("In rows in s, lower is better; in the others, higher.")
-    for row in rows:
-        for side, cell in row.cells.items():
-            if cell.reason:
-                print(f"n/a: {row.name} on {side}: {cell.reason}")
-
-
-def print_report(report, rows, sides):
-    print_table(rows, sides)
-    if report["marks"]:
-        print("\nFirst marks (set for 2 cores and Debian's libfuse):")
-    for mark in report["marks"]:
-        print(mark["mark"] + ": " + ("not measured" if mark["met"] is None else
-                                     f"{mark['ratio']:.2f} {'ok' if mark['met'] else 'MISSED'}"))
+def print_report(report):
+    print_rows(report)
+    print("\nTargets:" if report["targets"] else "")
+    for target in report["targets"]:
+        print(f"  {target_text(target)}")
     for side, names in report["behind"].items():
-        print(f"{side}: ahead of {' and '.join(p for p in PEERS if p in sides)} in every row: "
-              f"{'MISSED in ' + ', '.join(names) if names else 'ok'}")
+        peers = " and ".join(peers_of(report["sides"]))
+        print(f"  {side}: ahead of {peers} in every row: "
+              f"{'MISSED in ' + ', '.join(names) if names else 'met'}")
     print()
     for name, reason in report["left_out"].items():
         print(f"{name} is left out: {reason}")

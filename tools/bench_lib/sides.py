@@ -2,14 +2,22 @@
 """Sides: directories to measure in, all kept on one file system."""
 
 import os
+import shutil
 import subprocess
+from pathlib import Path
 
-from conftest import Volume, is_mounted, run, wait_for
+from conftest import BUILD, Volume, is_mounted, run, wait_for
 
 from .programs import measured
 
-OURS = {"tdefs": "write-through", "tdefs-writeback": "writeback"}
-PEERS = ("gocryptfs", "securefs")
+# tdefs as it comes, in each cache mode, and with whatever else --side names.
+OURS = {
+    "tdefs": {},
+    "tdefs-write-through": {"cache": "write-through"},
+    "tdefs-writeback": {"cache": "writeback"},
+}
+RING = "tdefs-io_uring"
+PEERS = ("gocryptfs", "securefs", "encfs")
 
 
 def for_each_file(top, do):
@@ -24,6 +32,8 @@ def for_each_file(top, do):
 
 class Plain:
     """The backing directory itself."""
+
+    pid = None  # of the daemon behind it
 
     def __init__(self, name, data, work):
         self.name, self.backing, self.work = name, data / name, work / name
@@ -46,13 +56,34 @@ class Plain:
             for_each_file(top, lambda fd: os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED))
 
 
+class Native(Plain):
+    """The backing directory, where an engine encrypts by itself: suites that know how, know it."""
+
+
 class Tdefs(Plain):
-    def __init__(self, name, data, work):
+    """A volume with these settings; `build` among them is the build directory of its programs."""
+
+    def __init__(self, name, data, work, settings):
         super().__init__(name, data, work)
-        self.volume = Volume(self.work, backing=self.backing, cache=OURS[name])
+        build, settings = settings.get("build", BUILD), {**settings}
+        settings.pop("build", None)
+        self.volume = Volume(self.work, backing=self.backing, unsupported_backing="yes", **settings)
+        self.volume.build = Path(build)
 
     def open(self):
         self.root = self.volume.format().mount()
+        self.pid = self.volume.pid
+
+    def mount_again(self):
+        """Unmounts, and returns the function that mounts: what it takes is the start-up."""
+        self.volume.unmount()
+
+        def mount():
+            self.volume.tdefs("mount", self.volume.name)
+        return mount
+
+    def mounted_again(self):
+        self.pid = self.volume.pid = self.volume.status()["pid"]
 
     def close(self):
         self.volume.close()
@@ -66,22 +97,39 @@ class Peer(Plain):
                       "gocryptfs -fg -q -nosyslog -allow_other -passfile {key} {backing} {root}"),
         "securefs": ("securefs create -r 1 --keyfile {key} {backing}",
                      "securefs mount --keyfile {key} -o allow_other {backing} {root}"),
+        # Made by its first mount; --public: what is created belongs to who creates it.
+        "encfs": (None, "encfs --standard -S -f --public {backing} {root}"),
     }
     process = None
 
     def open(self):
-        self.root, key = self.work / "mnt", self.work / "key"
+        self.root, self.key = self.work / "mnt", self.work / "key"
         self.root.mkdir()
-        key.write_text(os.urandom(32).hex())
-        create, mount = ([word.format(key=key, backing=self.backing, root=self.root)
-                          for word in line.split()] for line in self.COMMANDS[self.name])
-        measured(*create)
-        with open(self.work / "log", "wb") as log:
-            self.process = subprocess.Popen(mount, stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log, start_new_session=True)
+        self.key.write_text(os.urandom(32).hex() + "\n")
+        if self.COMMANDS[self.name][0]:
+            measured(*self._command(0))
+        self._mount()
+
+    def _command(self, which):
+        return [word.format(key=self.key, backing=self.backing, root=self.root)
+                for word in self.COMMANDS[self.name][which].split()]
+
+    def _mount(self):
+        with open(self.work / "log", "wb") as log, open(self.key, "rb") as key:
+            self.process = subprocess.Popen(self._command(1), stdin=key, stdout=log, stderr=log,
+                                            start_new_session=True)
         wait_for(lambda: is_mounted(self.root) or self.process.poll() is not None, "the mount")
         if not is_mounted(self.root):
             raise RuntimeError((self.work / "log").read_text(errors="replace").strip())
+        self.pid = self.process.pid
+
+    def mount_again(self):
+        run("umount", self.root)
+        self.process.wait(30)
+        return self._mount
+
+    def mounted_again(self):
+        pass
 
     def close(self):
         if self.process is None:
@@ -97,4 +145,23 @@ class Peer(Plain):
             self.process.wait()
 
 
-SIDES = {"plain": Plain, **dict.fromkeys(OURS, Tdefs), **dict.fromkeys(PEERS, Peer)}
+def all_sides(ring_build, own):
+    """
+    {name: how to make it}, in the order of the tables. `own` are sides with settings of the
+    caller's, {name: {key: value}}.
+    """
+    ours = dict(OURS)
+    if ring_build:
+        ours[RING] = {"build": ring_build, "io_uring": "yes"}
+    ours.update(own)
+
+    def tdefs(settings):
+        return lambda name, data, work: Tdefs(name, data, work, settings)
+
+    return {"plain": Plain, **{name: tdefs(settings) for name, settings in ours.items()},
+            "native": Native, **dict.fromkeys(PEERS, Peer)}
+
+
+def missing_peers():
+    return {peer: f"not installed (apt-get install {peer})"
+            for peer in PEERS if not shutil.which(peer)}
