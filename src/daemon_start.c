@@ -151,7 +151,8 @@ static int start_control(struct daemon *d, struct errmsg *reterr)
 	d->control_context = (struct control_context){ .volume = d->volume,
 						       .libfuse = fs_library_version(),
 						       .hook = d->hook,
-						       .webhook = d->webhook };
+						       .webhook = d->webhook,
+						       .keeper = d->keeper.pid };
 	if (listen && listen[0])
 		metrics_server_start(&d->control_context, listen);
 	return control_start(&d->control_context, d->request->config->runtime_dir, &d->control,

@@ -21,7 +21,7 @@
 
 pid_t keeper_fork(struct keeper *ret_keeper)
 {
-	struct keeper k;
+	struct keeper k = { .pid = getpid() };
 	int sockets[2];
 	pid_t daemon;
 

@@ -17,6 +17,7 @@
 struct keeper {
 	int socket;			/* the daemon's end, or the keeper's */
 	const char *where;		/* the mount point; in the keeper */
+	pid_t pid;			/* the keeper's */
 	_Atomic uint64_t *highest_node; /* shared memory: node ids that the kernel may know */
 };
 

@@ -46,6 +46,7 @@ struct control_context {
 	struct metrics_server *metrics; /* metrics_server.h; NULL: none */
 	struct hook *hook;		/* outlets.h; NULL: none */
 	struct webhook *webhook;
+	pid_t keeper; /* our parent, as long as there is one; 0: there never was */
 };
 
 /*

@@ -261,6 +261,26 @@ static void expiry(struct exposition *e, const struct status_source *s)
 	exposition_count(e, "", EXPOSITION_LABELS(VOLUME), s->expiry.expires);
 }
 
+static void one_if(struct exposition *e, const struct status_source *s, bool is_so)
+{
+	exposition_count(e, "", EXPOSITION_LABELS(VOLUME), is_so);
+}
+
+static void drift(struct exposition *e, const struct status_source *s)
+{
+	one_if(e, s, volume_protector_drift(s->context->volume));
+}
+
+static void pinned(struct exposition *e, const struct status_source *s)
+{
+	one_if(e, s, volume_header_is_pinned(&s->header));
+}
+
+static void newer_version(struct exposition *e, const struct status_source *s)
+{
+	one_if(e, s, s->newest.newer);
+}
+
 static void rotation_failures(struct exposition *e, const struct status_source *s)
 {
 	exposition_count(e, "", EXPOSITION_LABELS(VOLUME), s->by_itself.failures);
@@ -296,6 +316,12 @@ static const struct family {
 	  "Time since the DEK was wrapped by it." },
 	{ "tdefs_protector_expiry_timestamp_seconds", "gauge", expiry,
 	  "When that key expires, since 1970; 0: it does not, or nobody said." },
+	{ "tdefs_protector_drift", "gauge", drift,
+	  "Whether tdefs.conf names another key: the next rotation takes that." },
+	{ "tdefs_protector_pinned", "gauge", pinned,
+	  "Whether an operator chose a version that was not the newest." },
+	{ "tdefs_protector_newer_version", "gauge", newer_version,
+	  "Whether its key has a newer version that could be taken." },
 	{ "tdefs_rotation_failures", "gauge", rotation_failures,
 	  "Automatic rotations that failed, in a row until now." },
 	{ "tdefs_operations_total", "counter", operations, "Requests served, by operation." },

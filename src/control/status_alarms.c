@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The "alarms" of a status: what an operator must look at though the volume may be online. */
 #include "status.h"
+
+#include <unistd.h>
+
 #include "tdefs/metrics_server.h"
 
 static bool state_not_kept(const struct status_source *s)
@@ -51,6 +54,11 @@ static bool expiry(const struct status_source *s)
 static bool metrics_place(const struct status_source *s)
 {
 	return metrics_server_error(s->context->metrics) < 0;
+}
+
+static bool keeper(const struct status_source *s)
+{
+	return s->context->keeper && getppid() != s->context->keeper;
 }
 
 static bool latched(const struct status_source *s)
@@ -118,6 +126,10 @@ const struct status_alarm status_alarm_table[] = {
 	{ "metrics_place", metrics_place,
 	  "metrics cannot be served at metrics_listen: the place is taken or cannot be had; it is "
 	  "tried again" },
+	{ "keeper", keeper,
+	  "the daemon's parent has ended, which drops every cached page should the daemon be "
+	  "killed: "
+	  "unmount and mount again when engines may stop" },
 };
 
 const size_t status_nalarms = ARRAY_SIZE(status_alarm_table);

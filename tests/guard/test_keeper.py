@@ -161,3 +161,15 @@ def test_the_keeper_knows_no_secret(make_volume):
     finally:
         del os.environ["AZURE_CLIENT_SECRET"]
     assert b"not-to-be-seen" not in Path(f"/proc/{parent_of(v.pid)}/environ").read_bytes()
+
+
+def test_without_a_keeper_there_is_an_alarm(make_volume):
+    """The volume works on, and an operator knows what its death would leave."""
+    v = make_volume()
+    v.mount()
+    assert v.status()["alarms"] == []
+    keeper = parent_of(v.pid)
+    os.kill(keeper, signal.SIGKILL)
+    ends(keeper)
+    assert [a["name"] for a in v.status()["alarms"]] == ["keeper"]
+    (v.mount_point / "f").write_bytes(PAGE)

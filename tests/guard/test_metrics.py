@@ -48,6 +48,8 @@ def test_metrics_are_true(make_guarded):
     assert 0 <= m.value("tdefs_rotation_age_seconds", volume="sales") < 86400
     assert m.value("tdefs_build_info", volume="sales", version=status["version"], libfuse=status["libfuse"]) == 1
     assert not any(m.value("tdefs_alarm", **a) for a in m.of("tdefs_alarm"))
+    for name in "tdefs_protector_drift", "tdefs_protector_pinned", "tdefs_protector_newer_version":
+        assert m.value(name, volume="sales") == 0
     # Every family says what it is, and has a sample.
     assert m.help.keys() == m.types.keys() and all(m.help.values())
 
@@ -90,6 +92,33 @@ def test_metrics_of_several_volumes_are_one_text(make_guarded):
     for name in "sales", "other":
         assert m.value("tdefs_state", volume=name, state="online") == 1
         assert m.value("tdefs_unwrap_latency_seconds_count", volume=name) >= 1
+
+
+def test_a_textfile_is_replaced_whole(make_guarded):
+    """For node_exporter: one text of all volumes, which another user may read; no word of what it says itself."""
+    v = make_guarded()
+    backing = v.directory / "b2"
+    backing.mkdir(mode=0o700)
+    with v.config.open("a") as f:
+        f.write(f"[volume other]\nbacking = {backing}\nmount = {v.directory / 'm2'}\n")
+    place = v.directory / "textfiles"
+    target = place / "tdefs.prom"
+    result = v.ctl("metrics", "--textfile", target, check=False)
+    assert result.returncode == 1 and f"cannot write {target}: No such file" in result.stderr
+    assert "next: make its directory" in result.stderr
+    place.mkdir()
+    target.write_text("as it was")
+    with target.open() as before:
+        result = v.ctl("metrics", "--textfile", target)
+        assert before.read() == "as it was"  # another file, not that one written over
+    assert result.stdout == result.stderr == ""
+    assert [p.name for p in place.iterdir()] == ["tdefs.prom"] and stat.S_IMODE(target.stat().st_mode) == 0o644
+    m = Metrics(target.read_text())
+    assert m.value("tdefs_up", volume="sales") == 1 and m.value("tdefs_up", volume="other") == 0
+    assert m.value("tdefs_state", volume="sales", state="online") == 1
+    v.unmount()
+    v.ctl("metrics", "--textfile", target)
+    assert Metrics(target.read_text()).value("tdefs_up", volume="sales") == 0
 
 
 # By HTTP.

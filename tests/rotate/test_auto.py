@@ -162,6 +162,7 @@ def test_an_older_version_pins(make):
     wait_for(lambda: v.status()["auto_rotation"]["left"], "the decision")
     assert v.active_kid() == first and alarms(v) == [] and v.status()["auto_rotation"]["at"] is None
     assert "pinned to this version" in v.ctl("status", v.name).stdout
+    assert metric(v, "tdefs_protector_pinned") == 1 and metric(v, "tdefs_protector_newer_version") == 1
     turn(v, on=False)
     answer = v.ctl_json("rotate", v.name, "--unpin")
     assert answer["rotated"] and not answer["pinned"] and v.active_kid() == second

@@ -96,6 +96,7 @@ def test_between_kinds_of_key_and_back(make_volume_in, directory):
     v.write_config(linked=remote)
     assert "protector" in v.ctl("reload", v.name).stdout  # noted, and nothing else
     assert v.status()["protector_drift"]
+    assert "tdefs_protector_drift{volume=\"sales\"} 1\n" in v.ctl("metrics", v.name).stdout
     assert "  drift      tdefs.conf names another protector" in v.ctl("status", v.name).stdout
     assert rotate(v)["after"]["kid"] == v.kid
     assert not v.status()["protector_drift"]

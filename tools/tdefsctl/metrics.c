@@ -4,10 +4,16 @@
  * in the format a family is told once, with the samples of all.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "tdefs/atomic_file.h"
 #include "tdefsctl.h"
+
+#define TEXTFILE_MODE 0644 /* its reader is another user */
 
 #define FAMILY "# HELP "
 
@@ -93,6 +99,12 @@ static void write_merged(FILE *out, const struct part *parts, size_t n)
 	}
 }
 
+/* Who reads the file is told by it, and whoever runs us by cron need not be, each minute. */
+static bool is_told_by_file(const struct call *call, int r)
+{
+	return call->textfile && (r == -ENOENT || r == -ECONNREFUSED);
+}
+
 static int fail_to_ask(struct call *call, const struct volume_config *vc, int r, const char *error)
 {
 	if (r == -ENOENT || r == -ECONNREFUSED) {
@@ -125,11 +137,46 @@ static int ask(struct call *call, const struct volume_config *vc, char **ret_tex
 		return EXIT_CODE_DONE;
 	}
 	*ret_text = control_metrics_down(vc->name);
+	if (is_told_by_file(call, r))
+		return EXIT_CODE_DONE;
 	error = json_string_value(json_object_get(answer, "error"));
 	return fail_to_ask(call, vc, r, error ? error : "its answer holds no metrics");
 }
 
-static int print_merged(const struct call *call, const struct part *parts, size_t n, int code)
+static int replace_textfile(const char *path, const char *text, size_t len)
+{
+	const char *slash = strrchr(path, '/');
+	CLEANUP_FREE char *directory =
+		slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	CLEANUP_CLOSE int dirfd = -1;
+
+	if (!directory)
+		return -ENOMEM;
+	dirfd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dirfd < 0)
+		return -errno;
+	umask(0);
+	return atomic_file_write(&sysio_kernel, dirfd, slash ? slash + 1 : path, TEXTFILE_MODE,
+				 text, len);
+}
+
+static int write_textfile(struct call *call, const char *text, size_t len, int code)
+{
+	int r = replace_textfile(call->textfile, text, len);
+
+	if (r == 0 && call->json)
+		return print_json(json_pack("{s:i, s:o}", "schema", CONTROL_SCHEMA, "textfile",
+					    text_json(call->textfile)),
+				  code);
+	if (r == 0)
+		return code;
+	errmsg_next(&call->err, "make its directory, and see that you may write there");
+	(void)errmsg_fail(&call->err, r, EXIT_CODE_FAILED, "cannot write %s: %s", call->textfile,
+			  errno_text(r));
+	return call_failed(call);
+}
+
+static int print_merged(struct call *call, const struct part *parts, size_t n, int code)
 {
 	CLEANUP_FREE char *text = NULL;
 	size_t len;
@@ -140,6 +187,8 @@ static int print_merged(const struct call *call, const struct part *parts, size_
 	write_merged(out, parts, n);
 	if (fclose(out) != 0)
 		return print_json(NULL, EXIT_CODE_FAILED);
+	if (call->textfile)
+		return write_textfile(call, text, len, code);
 	if (call->json)
 		return print_json(
 			json_pack("{s:i, s:s}", "schema", CONTROL_SCHEMA, "metrics", text), code);

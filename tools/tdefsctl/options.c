@@ -57,6 +57,8 @@ static const struct {
 			"search what is beneath, too; may be repeated" },
 	[OPTION_FORCE] = { "force", KIND_SWITCH, CALL(force), NULL,
 			   "also where it is refused as older" },
+	[OPTION_TEXTFILE] = { "textfile", KIND_TEXT, CALL(textfile), "FILE",
+			      "for node_exporter: replaced whole; exit 0 once it is" },
 #undef CALL
 };
 

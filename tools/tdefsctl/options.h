@@ -29,6 +29,7 @@ enum option_id {
 	OPTION_ALL,
 	OPTION_IN,
 	OPTION_FORCE,
+	OPTION_TEXTFILE,
 	OPTION_COUNT,
 };
 

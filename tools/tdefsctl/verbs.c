@@ -24,7 +24,7 @@ static const struct verb verbs[] = {
 	{ "status", 0, 1, verb_status, "[NAME]", "state of one, or of all",
 	  "state of one volume, or of all", O(WATCH) },
 	{ "metrics", 0, 1, verb_metrics, "[NAME]", "numbers for Prometheus",
-	  "what status tells, as numbers, for Prometheus", 0 },
+	  "what status tells, as numbers, for Prometheus", O(TEXTFILE) },
 	{ "events", 0, 1, verb_events, "[NAME]", "the event log",
 	  "what happened to the volume and its key", O(FOLLOW) | O(VERIFY) | O(ANCHOR) },
 	{ "lock", 1, 1, verb_lock, "NAME", "take the key away",
