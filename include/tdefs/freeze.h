@@ -44,6 +44,12 @@ void freeze_leave(struct freeze *f);
 /* The same around a change that is no request: false, it is held, and nothing was entered. */
 bool freeze_try_enter(struct freeze *f) WARN_UNUSED;
 
+/*
+ * For a thread that keeps its request itself, once freeze_try_enter() was false:
+ * wait until nothing is held. It counts among the requests that wait.
+ */
+void freeze_wait_behind(struct freeze *f);
+
 /* Hold from now on. What has entered before can be waited for: false, it has not left in time. */
 void freeze_hold(struct freeze *f);
 bool freeze_wait_for_others(struct freeze *f, uint64_t wait_ms) WARN_UNUSED;
@@ -58,7 +64,8 @@ enum freeze_end freeze_wait(struct freeze *f, uint64_t wait_ms);
 int freeze_end(struct freeze *f, enum freeze_end by);
 bool freeze_is_held(struct freeze *f);
 enum freeze_end freeze_ended_by(struct freeze *f); /* the last one */
-uint64_t freeze_count(struct freeze *f);	   /* requests that are queued */
+uint64_t freeze_count(struct freeze *f);	   /* requests that are queued, or wait behind it */
+uint64_t freeze_held(struct freeze *f);		   /* the same, when the last one ended */
 
 /* Carry out what was queued, until there is none. After the end, by one thread. */
 void freeze_serve(struct freeze *f, void (*serve)(void *arg, void *request, size_t len), void *arg);

@@ -27,6 +27,8 @@ struct freeze {
 	enum freeze_end end; /* of the last */
 	struct held *oldest, **newest;
 	uint64_t count;
+	uint64_t behind; /* threads in freeze_wait_behind() */
+	uint64_t held;	 /* at the last end */
 	size_t bytes;
 };
 
@@ -94,6 +96,7 @@ void freeze_free(struct freeze *f)
 static void end_now(struct freeze *f, enum freeze_end by)
 {
 	f->end = by;
+	f->held = f->count + f->behind;
 	atomic_store(&f->holding, false);
 	pthread_cond_broadcast(&f->changed);
 }
@@ -146,6 +149,16 @@ bool freeze_enter(struct freeze *f, const void *request, size_t len)
 		return false;
 	atomic_fetch_add(&f->inside, 1);
 	return true;
+}
+
+void freeze_wait_behind(struct freeze *f)
+{
+	LOCK_SCOPE(&f->lock);
+
+	f->behind++;
+	while (atomic_load(&f->holding))
+		pthread_cond_wait(&f->changed, &f->lock);
+	f->behind--;
 }
 
 void freeze_leave(struct freeze *f)
@@ -210,7 +223,13 @@ enum freeze_end freeze_ended_by(struct freeze *f)
 uint64_t freeze_count(struct freeze *f)
 {
 	LOCK_SCOPE(&f->lock);
-	return f->count;
+	return f->count + f->behind;
+}
+
+uint64_t freeze_held(struct freeze *f)
+{
+	LOCK_SCOPE(&f->lock);
+	return f->held;
 }
 
 void freeze_serve(struct freeze *f, void (*serve)(void *arg, void *request, size_t len), void *arg)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,6 +87,32 @@ static void too_much_ends_it(void **state)
 	free(request);
 }
 
+static void *wait_behind(void *arg)
+{
+	freeze_wait_behind(arg);
+	return NULL;
+}
+
+static void who_waits_behind_it_counts(void **state)
+{
+	struct freeze *f = *state;
+	pthread_t thread;
+
+	freeze_wait_behind(f); /* nothing is held: at once */
+	freeze_hold(f);
+	assert_false(freeze_enter(f, "a", 1));
+	assert_int_equal(pthread_create(&thread, NULL, wait_behind, f), 0);
+	while (freeze_count(f) < 2)
+		sched_yield();
+	assert_true(freeze_wait_for_others(f, 0));
+	assert_int_equal(freeze_end(f, FREEZE_THAWED), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(freeze_held(f), 2);
+	freeze_serve(f, serve, NULL);
+	assert_int_equal(freeze_count(f), 0);
+	assert_int_equal(freeze_held(f), 2); /* of the last, until the next ends */
+}
+
 static void *enter_often(void *arg)
 {
 	struct freeze *f = arg;
@@ -121,6 +148,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_not_held_goes_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_held_comes_in_its_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(too_much_ends_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_waits_behind_it_counts, setup, teardown),
 		cmocka_unit_test_setup_teardown(nobody_is_missed, setup, teardown),
 	};
 
