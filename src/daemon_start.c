@@ -178,7 +178,8 @@ static int mount_fs(struct daemon *d, struct errmsg *reterr)
 {
 	const struct fs_options options = { .volume = d->volume,
 					    .ready = on_ready,
-					    .ready_arg = d };
+					    .ready_arg = d,
+					    .transport = &d->control_context.transport };
 	const char *name = d->request->volume->name;
 	int r = loss_forget(d->request->config, name);
 

@@ -21,7 +21,19 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 BUILD = Path(os.environ.get("TDEFS_BUILD", Path(__file__).parent.parent / "build/release")).resolve()
 SANITIZED = os.environ.get("TDEFS_SANITIZED") == "1"
 ALL = os.environ.get("TDEFS_ALL") == "1"
+# "yes": every volume that says nothing else has io_uring = yes, so that any test can be run that way
+IO_URING = os.environ.get("TDEFS_IO_URING", "")
 LIMIT = 120.0  # seconds for what takes one on a machine with nothing else to do
+
+
+def ring_lack():
+    """Why this kernel has no FUSE over io_uring, or None."""
+    parameter = Path("/sys/module/fuse/parameters/enable_uring")
+    if not parameter.exists():
+        return "this kernel has no FUSE over io_uring (Linux 6.14, CONFIG_FUSE_IO_URING)"
+    if parameter.read_text(encoding="ascii").strip() != "Y":
+        return f"FUSE over io_uring is switched off: {parameter}"
+    return None
 
 
 def pytest_configure(config):
@@ -37,6 +49,8 @@ def pytest_collection_modifyitems(items):
         mark = item.get_closest_marker("unsanitized")
         if SANITIZED and mark:
             item.add_marker(pytest.mark.skip(reason=mark.args[0]))
+        if IO_URING == "yes" and ring_lack():
+            item.add_marker(pytest.mark.skip(reason=ring_lack()))
         if not ALL and item.get_closest_marker("long"):
             item.add_marker(pytest.mark.skip(reason="only tests/run --all runs it"))
 
@@ -128,7 +142,7 @@ class Volume:
         self.log = self.directory / "log"
         self.key = Path(key) if key else self.directory / "protector.pem"
         self.config = self.directory / "tdefs.conf"
-        self.settings = settings
+        self.settings = {**({"io_uring": IO_URING} if IO_URING else {}), **settings}
         self.pid = None
         self.backing.mkdir(mode=0o700, exist_ok=True)
         self.mount_point.mkdir(exist_ok=True)

@@ -21,6 +21,7 @@
 #define CONFIG_ENVIRONMENT  "TDEFS_CONFIG"
 
 enum cache_mode { CACHE_WRITE_THROUGH, CACHE_WRITEBACK };
+enum io_uring_use { IO_URING_NO, IO_URING_YES, IO_URING_AUTO };
 
 /* Who we are to a key vault. */
 enum identity_kind {
@@ -69,8 +70,10 @@ struct settings {
 	char *authority_host; /* https://HOST */
 	char *ca_file;	      /* instead of the system's roots */
 	enum cache_mode cache;
-	unsigned threads;	  /* most request threads, 2..256 */
-	bool lock_memory;	  /* mlockall(2); no only where it cannot be had */
+	enum io_uring_use
+		io_uring; /* requests over io_uring: never, or no mount, or if it can be had */
+	unsigned threads; /* most request threads, 2..256 */
+	bool lock_memory; /* mlockall(2); no only where it cannot be had */
 	bool unsupported_backing; /* file systems other than ext4 and XFS */
 	char *log;		  /* "stderr", "syslog" or a path; NULL: by how it was started */
 	char *metrics_listen;	  /* 127.0.0.1:PORT, [::1]:PORT or a path; NULL or "": nowhere */
@@ -176,6 +179,7 @@ bool path_is_beneath(const char *inner, const char *outer);
 int config_duration(const char *text, uint64_t *ret_ms) WARN_UNUSED;
 
 const char *cache_mode_name(enum cache_mode mode);
+const char *io_uring_use_name(enum io_uring_use use);
 const char *identity_kind_name(enum identity_kind kind);
 const char *policy_effect_name(enum policy_effect effect);
 

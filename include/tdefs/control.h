@@ -20,6 +20,7 @@
 #include "tdefs/errmsg.h"
 #include "tdefs/outlets.h"
 #include "tdefs/text.h"
+#include "tdefs/transport.h"
 #include "tdefs/volume_rotate.h"
 
 #define CONTROL_SCHEMA	    1
@@ -41,7 +42,8 @@ struct metrics_server;
 /* What the protocol tells of; outlives the server. */
 struct control_context {
 	struct volume *volume;
-	const char *libfuse;		/* version */
+	const char *libfuse; /* version */
+	struct transport transport;
 	_Atomic int64_t mounted_at;	/* seconds since 1970; 0: not yet */
 	struct metrics_server *metrics; /* metrics_server.h; NULL: none */
 	struct hook *hook;		/* outlets.h; NULL: none */

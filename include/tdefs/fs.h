@@ -8,6 +8,7 @@
 #define TDEFS_FS_H
 
 #include "tdefs/errmsg.h"
+#include "tdefs/transport.h"
 #include "tdefs/volume.h"
 
 struct fs;
@@ -17,9 +18,13 @@ struct fs_options {
 	/* Called once, from a request thread, when the kernel has begun to ask. */
 	void (*ready)(void *arg);
 	void *ready_arg;
+	struct transport *transport; /* kept true; outlives the fs */
 };
 
-/* Mount at the volume's mount point. Nothing is served yet. */
+/*
+ * Mount at the volume's mount point. Nothing is served yet. Refused when the volume
+ * has io_uring = yes, and something for it is missing.
+ */
 int fs_mount(const struct fs_options *options, struct fs **ret_fs,
 	     struct errmsg *reterr) WARN_UNUSED;
 

@@ -44,6 +44,7 @@ void volume_freeze_view(const struct volume *v, struct freeze_view *ret_view);
  */
 struct freeze *volume_freeze(struct volume *v);
 struct freeze_server {
+	void (*prepare)(void *arg); /* before requests are held */
 	void (*serve)(void *arg, void *request, size_t len);
 	void *arg;
 };

@@ -21,6 +21,13 @@ static const char *const cache_modes[] = {
 	NULL,
 };
 
+static const char *const io_uring_uses[] = {
+	[IO_URING_NO] = "no",
+	[IO_URING_YES] = "yes",
+	[IO_URING_AUTO] = "auto",
+	NULL,
+};
+
 static const char *const identities[] = {
 	[IDENTITY_AUTO] = "auto",
 	[IDENTITY_MANAGED] = "managed",
@@ -53,6 +60,11 @@ static const char *const effects[] = {
 const char *cache_mode_name(enum cache_mode mode)
 {
 	return cache_modes[mode];
+}
+
+const char *io_uring_use_name(enum io_uring_use use)
+{
+	return io_uring_uses[use];
 }
 
 const char *identity_kind_name(enum identity_kind kind)
@@ -101,6 +113,8 @@ static const struct config_key keys[] = {
 	PLAIN("ca_file", KEY_IN_ALL, &value_path, SETTING(ca_file), "an absolute path"),
 	{ "cache", KEY_IN_BOTH, &value_choice, SETTING(cache), "write-through or writeback", 0, 0,
 	  cache_modes },
+	{ "io_uring", KEY_IN_BOTH, &value_choice, SETTING(io_uring), "yes, no or auto", 0, 0,
+	  io_uring_uses },
 	{ "threads", KEY_IN_BOTH, &value_count, SETTING(threads), "2 to 256", 2, 256, NULL },
 	PLAIN("lock_memory", KEY_IN_BOTH, &value_bool, SETTING(lock_memory), "yes or no"),
 	PLAIN("unsupported_backing", KEY_IN_BOTH, &value_bool, SETTING(unsupported_backing),

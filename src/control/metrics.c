@@ -27,6 +27,12 @@ static void build_info(struct exposition *e, const struct status_source *s)
 			 1);
 }
 
+static void io_uring(struct exposition *e, const struct status_source *s)
+{
+	exposition_count(e, "", EXPOSITION_LABELS(VOLUME),
+			 atomic_load(&s->context->transport.io_uring));
+}
+
 static void up(struct exposition *e, const struct status_source *s)
 {
 	exposition_count(e, "", EXPOSITION_LABELS(VOLUME), 1);
@@ -291,6 +297,8 @@ static const struct family {
 	void (*write)(struct exposition *e, const struct status_source *s);
 	const char *help;
 } families[] = {
+	{ "tdefs_io_uring", "gauge", io_uring,
+	  "Whether requests come over io_uring (else by /dev/fuse)." },
 	{ "tdefs_build_info", "gauge", build_info, "Version of tdefs and of libfuse; always 1." },
 	{ UP_NAME, "gauge", up, UP_HELP },
 	{ "tdefs_state", "gauge", state, "1 for the state that the volume is in." },

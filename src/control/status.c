@@ -103,6 +103,17 @@ static json_t *cache(const struct status_source *s)
 	return json_string(cache_mode_name(s->vc->settings.cache));
 }
 
+static json_t *transport(const struct status_source *s)
+{
+	const struct transport *t = &s->context->transport;
+	const char *why_not = atomic_load(&t->why_not);
+
+	return json_pack("{s:s, s:s, s:o}", "by",
+			 atomic_load(&t->io_uring) ? "io_uring" : "/dev/fuse", "io_uring",
+			 io_uring_use_name(s->vc->settings.io_uring), "why_not",
+			 status_text(why_not ? why_not : ""));
+}
+
 static json_t *pid(const struct status_source *s)
 {
 	(void)s;
@@ -230,6 +241,7 @@ json_t *control_status(const struct control_context *context)
 		{ "backing", backing },
 		{ "mount", mount },
 		{ "cache", cache },
+		{ "transport", transport },
 		{ "pid", pid },
 		{ "mounted_at", mounted_at },
 		{ "uuid", uuid },

@@ -3,6 +3,8 @@
 #ifndef TDEFS_FS_INTERNAL_H
 #define TDEFS_FS_INTERNAL_H
 
+#include <stdatomic.h>
+
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
 
@@ -13,6 +15,8 @@
 /* Largest request, and so the room each request thread has. */
 #define FS_MAX_WRITE (1u << 20)
 
+struct ring;
+
 struct fs {
 	struct fs_options options;
 	struct store *store;
@@ -22,8 +26,11 @@ struct fs {
 	struct volume_cache cache;
 	struct freeze *freeze;
 	struct freeze_server freeze_server;
-	struct file_room held_room; /* its own, once something was held */
-	bool failed;		    /* fs_serve() ended by an error of ours */
+	struct file_room held_room;   /* its own, once something was held */
+	struct ring *ring;	      /* NULL: all requests come by /dev/fuse */
+	uint32_t offered;	      /* by the kernel in INIT: flags2 */
+	_Atomic uint64_t init_unique; /* of INIT, until it is answered */
+	bool failed;		      /* fs_serve() ended by an error of ours */
 };
 
 static inline struct fs *fs_of(fuse_req_t req)
@@ -36,8 +43,29 @@ static inline struct store *store_of(fuse_req_t req)
 	return fs_of(req)->store;
 }
 
-/* Room of the request thread that calls (session.c). */
+/* Room of the request thread that calls (serve.c). */
 struct file_room fs_room(void);
+
+/* Memory each request thread has. */
+#define FS_ROOM_LEN (FS_MAX_WRITE + FILE_ROOM_SLACK)
+
+/*
+ * The threads of FUSE over io_uring (ring.h), if the volume wants them: before
+ * the mount; they wait until INIT has come to an agreement.
+ */
+int device_make_ring(struct fs *fs, struct errmsg *reterr) WARN_UNUSED;
+/* Between libfuse and the kernel from now on: once it is mounted, before it serves. */
+int device_attend(struct fs *fs, struct errmsg *reterr) WARN_UNUSED;
+
+/* The calling thread's room from now on. */
+void serve_set_room(struct file_room room);
+/* Hand a request of /dev/fuse to libfuse; or keep a copy of it, when a freeze holds it back. */
+void serve_request(struct fs *fs, const struct fuse_buf *buf, size_t len);
+/* One of the ring, on the thread that has it, in its room (struct ring_server); `arg` is the fs. */
+void serve_on_ring(void *arg, uint8_t *request, size_t len, uint8_t *room);
+/* Of struct freeze_server; `arg` is the fs. */
+void serve_prepare_to_hold(void *arg);
+void serve_held(void *arg, void *request, size_t len);
 
 /* Would this request, as the kernel sent it, change the backing? */
 bool hold_concerns(const void *request, size_t len);

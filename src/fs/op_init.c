@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is agreed with the kernel when a mount begins. */
 #include "fs_internal.h"
+#include "ring_entry.h"
 
 static void want(struct fuse_conn_info *conn, unsigned capability, bool wanted)
 {
@@ -29,7 +30,7 @@ void op_init(void *userdata, struct fuse_conn_info *conn)
 	/* The kernel clears suid and sgid bits by SETATTR, as without this flag. */
 	want(conn, FUSE_CAP_HANDLE_KILLPRIV, false);
 	want(conn, FUSE_CAP_CACHE_SYMLINKS, true);
-	conn->max_write = FS_MAX_WRITE;
+	conn->max_write = fs->ring ? RING_PAYLOAD : FS_MAX_WRITE;
 	/* The default of 12 throttles asynchronous reads of an engine with many clients. */
 	conn->max_background = 256;
 	conn->congestion_threshold = 192;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "fs_internal.h"
+#include "ring.h"
 #include "tdefs/log.h"
 
 /* What is not here answers ENOSYS once and is not asked again (DESIGN.md, durability, 4). */
@@ -52,8 +53,6 @@ static const struct fuse_lowlevel_ops operations = {
 #endif
 };
 
-#define ROOM_LEN (FS_MAX_WRITE + FILE_ROOM_SLACK)
-
 /* The request threads of one fs: started as they are needed, ended by the unmount. */
 struct pool {
 	struct fuse_session *session;
@@ -67,25 +66,7 @@ struct pool {
 	unsigned started;
 };
 
-static _Thread_local struct file_room thread_room;
-
-struct file_room fs_room(void)
-{
-	return thread_room;
-}
-
 static int start_thread(struct pool *pool);
-
-/* While the volume is frozen, what would change it is kept for later, and this thread is free. */
-static void process_or_hold(struct fs *fs, const struct fuse_buf *buf, size_t len)
-{
-	if (!hold_concerns(buf->mem, len)) {
-		fuse_session_process_buf(fs->session, buf);
-	} else if (freeze_enter(fs->freeze, buf->mem, len)) {
-		fuse_session_process_buf(fs->session, buf);
-		freeze_leave(fs->freeze);
-	}
-}
 
 enum served { SERVED, SESSION_OVER, NO_MEMORY };
 
@@ -106,7 +87,7 @@ static enum served serve_one(struct pool *pool, struct fuse_buf *buf)
 			atomic_store(&pool->error, r);
 		return SESSION_OVER;
 	}
-	process_or_hold(pool->fs, buf, (size_t)r);
+	serve_request(pool->fs, buf, (size_t)r);
 	/* A request may have brought plaintext. An idle thread's buffer cannot be wiped by others. */
 	explicit_bzero(buf->mem, (size_t)r);
 	return fuse_session_exited(pool->session) ? SESSION_OVER : SERVED;
@@ -158,7 +139,7 @@ static void *request_thread(void *arg)
 	bool spare = false;
 
 	free(arg);
-	thread_room = start.room;
+	serve_set_room(start.room);
 	do {
 		served = serve_one(start.pool, &buf);
 		spare = served == NO_MEMORY && may_end(start.pool);
@@ -177,7 +158,7 @@ static struct thread_start *thread_start_new(struct pool *pool)
 
 	if (!start)
 		return NULL;
-	*start = (struct thread_start){ pool, { malloc(ROOM_LEN), ROOM_LEN } };
+	*start = (struct thread_start){ pool, { malloc(FS_ROOM_LEN), FS_ROOM_LEN } };
 	if (start->room.bytes)
 		return start;
 	free(start);
@@ -221,6 +202,8 @@ int fs_serve(struct fs *fs)
 	while (pool.running > 0)
 		pthread_cond_wait(&pool.ended, &pool.lock);
 	pthread_mutex_unlock(&pool.lock);
+	if (fs->ring)
+		ring_join(fs->ring);
 	pthread_cond_destroy(&pool.ended);
 	pthread_mutex_destroy(&pool.lock);
 	if (r == 0)
@@ -275,25 +258,29 @@ static void drop_pages(void *arg, uint64_t node)
 			    volume_config(fs->options.volume)->name, errno_text(r));
 }
 
-/* On the freeze's thread, one at a time: its room is kept for the next. */
-static void serve_held(void *arg, void *request, size_t len)
+static int mount_session(struct fs *fs, const struct volume_config *vc, struct errmsg *reterr)
 {
-	struct fs *fs = arg;
-	const struct fuse_buf buf = { .mem = request, .size = len };
+	int r;
 
-	if (!fs->held_room.bytes)
-		fs->held_room = (struct file_room){ malloc(ROOM_LEN), ROOM_LEN };
-	thread_room = fs->held_room;
-	if (thread_room.bytes)
-		fuse_session_process_buf(fs->session, &buf);
-	else
-		hold_refuse(fs_device(fs), request, len);
+	fs->session = new_session(fs, vc);
+	if (!fs->session || fuse_session_mount(fs->session, vc->mount) != 0) {
+		if (fs->session)
+			fuse_session_destroy(fs->session);
+		return mount_failed(vc, reterr);
+	}
+	r = device_attend(fs, reterr);
+	if (r < 0) {
+		fuse_session_unmount(fs->session);
+		fuse_session_destroy(fs->session);
+	}
+	return r;
 }
 
 int fs_mount(const struct fs_options *options, struct fs **ret_fs, struct errmsg *reterr)
 {
 	const struct volume_config *vc = volume_config(options->volume);
 	struct fs *fs = calloc(1, sizeof(*fs));
+	int r;
 
 	if (!fs)
 		return errmsg_fail(reterr, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
@@ -303,14 +290,15 @@ int fs_mount(const struct fs_options *options, struct fs **ret_fs, struct errmsg
 	fs->gate = volume_gate(options->volume);
 	fs->freeze = volume_freeze(options->volume);
 	fs->cache = (struct volume_cache){ drop_pages, fs };
-	fs->freeze_server = (struct freeze_server){ serve_held, fs };
+	fs->freeze_server = (struct freeze_server){ serve_prepare_to_hold, serve_held, fs };
 	fuse_set_log_func(log_library);
-	fs->session = new_session(fs, vc);
-	if (!fs->session || fuse_session_mount(fs->session, vc->mount) != 0) {
-		if (fs->session)
-			fuse_session_destroy(fs->session);
+	r = device_make_ring(fs, reterr);
+	if (r == 0)
+		r = mount_session(fs, vc, reterr);
+	if (r < 0) {
+		ring_free(fs->ring);
 		free(fs);
-		return mount_failed(vc, reterr);
+		return r;
 	}
 	volume_set_cache(options->volume, &fs->cache);
 	volume_set_freeze_server(options->volume, &fs->freeze_server);
@@ -329,6 +317,7 @@ void fs_free(struct fs *fs)
 	if (!fs->failed)
 		fuse_session_unmount(fs->session);
 	fuse_session_destroy(fs->session);
+	ring_free(fs->ring);
 	if (fs->held_room.bytes)
 		explicit_bzero(fs->held_room.bytes, fs->held_room.len);
 	free(fs->held_room.bytes);

@@ -175,7 +175,7 @@ static void *serve_at_end(void *arg)
 	struct freezer *z = arg;
 
 	IGNORE_RESULT(freeze_wait(z->freeze, z->freeze_ms), "whatever ended it");
-	z->held = freeze_count(z->freeze);
+	z->held = freeze_held(z->freeze);
 	serve_held(z);
 	return NULL;
 }
@@ -189,8 +189,11 @@ static bool is_cancelled(struct freezer *z)
 /* Its time runs from here. */
 static int hold(struct freezer *z, pthread_t *ret_server)
 {
+	const struct freeze_server *server = atomic_load(&z->server);
 	int r;
 
+	if (server)
+		server->prepare(server->arg);
 	z->until = clock_kernel.now() + z->freeze_ms / 1000;
 	freeze_hold(z->freeze);
 	r = -pthread_create(ret_server, NULL, serve_at_end, z);

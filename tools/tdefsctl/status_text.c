@@ -118,6 +118,13 @@ static void print_secondary(FILE *out, const json_t *s)
 			text_of(s, "reason"));
 }
 
+static void print_transport(FILE *out, const json_t *t, const char *libfuse)
+{
+	fprintf(out, "  requests   by %s, libfuse %s", text_of(t, "by"), libfuse);
+	add(out, "; no io_uring: ", t, "why_not");
+	fputc('\n', out);
+}
+
 static void print_freeze(FILE *out, const json_t *f)
 {
 	char text[32];
@@ -184,6 +191,7 @@ static void print_place(FILE *out, const json_t *v)
 	fprintf(out, "  mounted    %s by process %lld, cache %s, tdefs %s\n",
 		when(v, "mounted_at", text), number_of(v, "pid"), text_of(v, "cache"),
 		text_of(v, "version"));
+	print_transport(out, json_object_get(v, "transport"), text_of(v, "libfuse"));
 	fprintf(out, "  served     %lld reads, %lld writes, %lld fsyncs; %lld open files\n",
 		number_of(counters, "reads"), number_of(counters, "writes"),
 		number_of(counters, "syncs"), number_of(v, "open_files"));
