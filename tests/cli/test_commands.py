@@ -92,6 +92,27 @@ def test_status_counts_and_names(volume):
     assert len(s["protector"]["thumbprint"]) == 64
 
 
+def test_reading_in_order_takes_few_requests_and_here_and_there_no_more_bytes(volume):
+    path, size = volume.mount_point / "f", 8 << 20
+
+    def requests_and_bytes(read):
+        with open(path, "rb", buffering=0) as f:
+            os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            before = volume.counter("reads"), volume.counter("read_bytes")
+            read(f.fileno())
+        return volume.counter("reads") - before[0], volume.counter("read_bytes") - before[1]
+
+    with open(path, "wb", buffering=0) as f:
+        f.write(os.urandom(size))
+        os.fsync(f.fileno())
+    requests, read = requests_and_bytes(
+        lambda fd: [os.pread(fd, 8192, off) for off in range(0, size, 8192)])
+    assert read == size and requests <= 24  # of 128 KiB, the kernel's own, they would be 67
+    far_apart = range(size - (64 << 10), 64 << 10, -(192 << 10))
+    requests, read = requests_and_bytes(lambda fd: [os.pread(fd, 8192, off) for off in far_apart])
+    assert read == len(far_apart) * 8192
+
+
 def test_config_by_environment(make_volume):
     v = make_volume()
     env = {"TDEFS_CONFIG": str(v.config)}
