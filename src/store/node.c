@@ -170,10 +170,26 @@ static int find_or_make(struct store *s, const union node_handle *handle, struct
 	return 0;
 }
 
+/* ext4 and XFS with 32-bit numbers: generic_encode_ino32_fh(), {number, generation}. */
+#define FILEID_INO32_GEN 1
+#define INO32_GEN_LEN	 8
+
+static bool handle_names(const union node_handle *handle, uint64_t ino)
+{
+	uint32_t number;
+
+	if (handle->fh.handle_type != FILEID_INO32_GEN || handle->fh.handle_bytes != INO32_GEN_LEN)
+		return false;
+	memcpy(&number, handle->fh.f_handle, sizeof(number));
+	return number == ino;
+}
+
 /*
- * A rename between stat and handle pairs one file's attributes with another's
- * handle: -ESTALE, and the kernel looks up again. A node that is known shows it
- * by its number; for a new one the attributes must be the same twice.
+ * A rename between handle and stat pairs one file's handle with another's
+ * attributes: -ESTALE, and the kernel looks up again. Most handles show it by the
+ * number within, and a node that is known by its own; else the attributes must be
+ * the same twice. A number that was used again meanwhile leaves a handle that
+ * opens nothing any more: -ESTALE, too, when it is used.
  */
 static int check_same(struct store *s, int dirfd, const char *name, int empty_path,
 		      const union node_handle *handle, const struct stat *st)
@@ -181,6 +197,8 @@ static int check_same(struct store *s, int dirfd, const char *name, int empty_pa
 	struct stat again;
 	int r;
 
+	if (handle_names(handle, st->st_ino))
+		return 0;
 	{
 		LOCK_SCOPE(&s->table_lock);
 		const struct node *n = find(s, handle);
@@ -200,14 +218,17 @@ static int lookup_at(struct store *s, int dirfd, const char *name, int empty_pat
 	const struct sysio *sys = store_sys(s);
 	union node_handle handle;
 	struct entry e;
+	int handled = get_handle(s, dirfd, name, empty_path, &handle);
 	int r;
 
+	if (handled == -ENOENT)
+		return handled;
 	r = sys->fstatat(dirfd, name, &e.st, AT_SYMLINK_NOFOLLOW | empty_path);
 	if (r < 0)
 		return r;
-	if (e.st.st_dev != s->dev)
+	if (e.st.st_dev != s->dev) /* there, handles may not even exist */
 		return -EXDEV;
-	r = get_handle(s, dirfd, name, empty_path, &handle);
+	r = handled;
 	if (r == 0)
 		r = check_same(s, dirfd, name, empty_path, &handle, &e.st);
 	if (r < 0)

@@ -9,7 +9,7 @@
 #include <string.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards all below */
-static unsigned countdown;
+static unsigned countdown, calls;
 static int fault_error;
 static bool fault_for_ever, fault_hit, fault_kills;
 static const char *only;
@@ -41,6 +41,13 @@ void faults_only(const char *slot)
 {
 	LOCK_SCOPE(&lock);
 	only = slot;
+	calls = 0;
+}
+
+unsigned faults_calls(void)
+{
+	LOCK_SCOPE(&lock);
+	return calls;
 }
 
 unsigned open_descriptors(void)
@@ -58,7 +65,10 @@ unsigned open_descriptors(void)
 static int meet(const char *slot)
 {
 	LOCK_SCOPE(&lock);
-	if (countdown == 0 || (only && strcmp(only, slot) != 0))
+	if (only && strcmp(only, slot) != 0)
+		return 0;
+	calls++;
+	if (countdown == 0)
 		return 0;
 	if (countdown > 1) {
 		countdown--;

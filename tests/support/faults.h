@@ -20,6 +20,8 @@ void faults_kill(unsigned n);
 bool faults_disarm(void);
 /* Only calls of this slot count while armed; NULL: all. A name as in struct sysio. */
 void faults_only(const char *slot);
+/* Calls that counted since faults_only(), armed or not. */
+unsigned faults_calls(void);
 
 /* Descriptors that this process has open, more or less some that counting needs. */
 unsigned open_descriptors(void);

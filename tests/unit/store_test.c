@@ -4,12 +4,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "../../src/store/node.h" /* to see a node as the store does */
+#include "../support/faults.h"
 #include "../support/kit.h"
 #include "../support/store_kit.h"
 
@@ -305,6 +308,27 @@ static void create_does_not_reuse_what_exists(void **state)
 			 -ESTALE); /* the kernel looks again */
 }
 
+/* On ext4 and XFS: one for the handle, one for the attributes. */
+static void looking_up_takes_two_calls(void **state)
+{
+	struct statfs st;
+	uint64_t h;
+
+	(void)state;
+	store_release_file(store, (create(STORE_ROOT_NODE, "a", &h), h));
+	store_forget(store, lookup(STORE_ROOT_NODE, "a").node, 2);
+	assert_int_equal(nodes(), 1);
+	assert_int_equal(fstatfs(root_fd, &st), 0);
+	faults_only("fstatat");
+	lookup(STORE_ROOT_NODE, "a");
+	if (st.f_type == EXT4_SUPER_MAGIC || st.f_type == XFS_SUPER_MAGIC)
+		assert_int_equal(faults_calls(), 1);
+	faults_only("name_to_handle_at");
+	lookup(STORE_ROOT_NODE, "a");
+	assert_int_equal(faults_calls(), 1);
+	faults_only(NULL);
+}
+
 static void attributes_change_as_asked(void **state)
 {
 	struct attr_change c = { .mode_set = true, .mode = S_IFREG | 0751 };
@@ -409,6 +433,7 @@ int main(void)
 		TEST(new_files_belong_to_the_caller),
 		TEST(device_nodes_are_refused),
 		TEST(create_does_not_reuse_what_exists),
+		TEST(looking_up_takes_two_calls),
 		TEST(attributes_change_as_asked),
 		TEST(links_are_read_and_reported),
 		TEST(listings_leave_out_what_is_hidden_and_resume),
