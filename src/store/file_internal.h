@@ -32,7 +32,8 @@ struct file {
 	uint8_t nonce[FILE_NONCE_LEN];
 
 	/* guarded by context->keys' lock (file_keys.c) */
-	struct secret *key; /* NULL: no header, or wiped */
+	struct secret *key;  /* NULL: no header, or wiped */
+	struct secret *tail; /* what file_tail_keep() was given; made under the tail's range */
 	struct file *keyed_next, **keyed_link;
 
 	/*
@@ -43,6 +44,11 @@ struct file {
 	_Atomic bool never_synced;
 	/* Last block and trailer are known to hold zeros after the end; under the tail's range. */
 	bool tail_clean;
+	/*
+	 * `tail` is the plaintext of the last, partial block of a file of this size;
+	 * 0: of none. Under the tail's range.
+	 */
+	uint64_t tail_size;
 
 	pthread_mutex_t state_lock; /* guards what follows; innermost */
 	uint64_t synced;	    /* value of `writes` that is known durable */
@@ -66,6 +72,15 @@ void file_key_drop(struct file *f); /* also when there is none */
 /* sector_cipher_run() with the file's key. -ENOKEY: it was wiped. */
 int file_crypt(struct file *f, enum sector_direction direction, uint64_t off, const uint8_t *in,
 	       uint8_t *out, size_t len) WARN_UNUSED;
+
+/*
+ * The plaintext of the last, partial block, so that the next append need not read
+ * it back; it goes when the keys are wiped. Who has kept one sets `tail_size` once
+ * it is written. Range: end.
+ */
+void file_tail_keep(struct file *f, const uint8_t block[static XTS_BLOCK]);
+/* False: it is not there. Range: the tail's sector. */
+bool file_tail_get(struct file *f, uint8_t ret_block[static XTS_BLOCK]) WARN_UNUSED;
 
 /* The HMAC of a header record. -ENOKEY: no DEK. */
 int file_keys_header_mac(struct file_keys *k, const uint8_t *nonce, const uint8_t *record,

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "file_internal.h"
 
@@ -31,12 +32,18 @@ struct file_keys *file_keys_new(void)
 	return k;
 }
 
+/* Under the lock, exclusive. */
+static void drop_secrets(struct file *f)
+{
+	secret_free(f->key);
+	secret_free(f->tail);
+	f->key = f->tail = NULL;
+}
+
 static void drop_all(struct file_keys *k)
 {
-	for (struct file *f = k->first; f; f = f->keyed_next) {
-		secret_free(f->key);
-		f->key = NULL;
-	}
+	for (struct file *f = k->first; f; f = f->keyed_next)
+		drop_secrets(f);
 	secret_free(k->dek);
 	k->dek = NULL;
 }
@@ -112,8 +119,7 @@ void file_key_drop(struct file *f)
 	pthread_rwlock_wrlock(&k->lock); /* for the link, too: neighbours change it */
 	if (f->keyed_link)
 		unlink_keyed(f);
-	secret_free(f->key);
-	f->key = NULL;
+	drop_secrets(f);
 	pthread_rwlock_unlock(&k->lock);
 }
 
@@ -136,6 +142,34 @@ int file_crypt(struct file *f, enum sector_direction direction, uint64_t off, co
 	r = run_cipher(f->key, direction, off, in, out, len);
 	pthread_rwlock_unlock(&k->lock);
 	return r;
+}
+
+void file_tail_keep(struct file *f, const uint8_t block[static XTS_BLOCK])
+{
+	struct file_keys *k = f->context->keys;
+
+	f->tail_size = 0;
+	pthread_rwlock_rdlock(&k->lock);
+	if (f->key && !f->tail) /* without memory for it the next append reads */
+		f->tail = secret_new(XTS_BLOCK);
+	if (f->tail)
+		memcpy(secret_bytes(f->tail), block, XTS_BLOCK);
+	pthread_rwlock_unlock(&k->lock);
+}
+
+bool file_tail_get(struct file *f, uint8_t ret_block[static XTS_BLOCK])
+{
+	struct file_keys *k = f->context->keys;
+	bool kept;
+
+	if (f->tail_size == 0 || f->tail_size != atomic_load(&f->size))
+		return false;
+	pthread_rwlock_rdlock(&k->lock);
+	kept = f->tail;
+	if (kept)
+		memcpy(ret_block, secret_view(f->tail), XTS_BLOCK);
+	pthread_rwlock_unlock(&k->lock);
+	return kept;
 }
 
 static int header_mac(const struct secret *dek, const uint8_t *nonce, const uint8_t *record,

@@ -41,6 +41,7 @@ static int grow(struct file *f, uint64_t size)
 		r = file_clean_tail(f);
 	if (r < 0)
 		return r;
+	f->tail_size = 0;
 	r = file_set_length(f, size);
 	if (r < 0) {
 		file_roll_back(f, old);
@@ -140,6 +141,7 @@ int file_truncate(struct file *f, uint64_t size)
 		r = keep_size(f, size);
 	else
 		r = size > atomic_load(&f->size) ? grow(f, size) : shrink(f, size);
+	f->tail_size = 0;
 	range_unlock(&f->ranges, &range);
 	return r;
 }

@@ -104,6 +104,8 @@ static int load_block(struct file *f, uint64_t at, uint8_t block[static XTS_BLOC
 		memset(block, 0, XTS_BLOCK);
 		return 0;
 	}
+	if (at == BLOCK_DOWN(size) && file_tail_get(f, block))
+		return 0;
 	n = sysio_pread_full(f->context->sys, f->fd, block, XTS_BLOCK, FILE_HEADER_LEN + at);
 	if (n != XTS_BLOCK)
 		return file_io_error(f, n < 0 ? (int)n : -EIO);
@@ -129,6 +131,12 @@ static int assemble(struct file *f, struct file_room room, const uint8_t *data, 
 	return r;
 }
 
+/* Does a write that ends here change the last block, or make another one the last? */
+static bool touches_tail(const struct file *f, uint64_t end)
+{
+	return end > BLOCK_DOWN(atomic_load(&f->size));
+}
+
 /* Ciphertext of the blocks that [off, off + len) touches, into the room. */
 static int encrypt(struct file *f, struct file_room room, const uint8_t *data, size_t len,
 		   uint64_t off)
@@ -140,6 +148,8 @@ static int encrypt(struct file *f, struct file_room room, const uint8_t *data, s
 	if (blocks_len != len) {
 		r = assemble(f, room, data, len, off);
 		data = room.bytes;
+		if (r == 0 && touches_tail(f, off + len))
+			file_tail_keep(f, room.bytes + blocks_len - XTS_BLOCK);
 	}
 	if (r == 0)
 		r = file_crypt(f, SECTOR_ENCRYPT, first, data, room.bytes, blocks_len);
@@ -209,11 +219,16 @@ int file_overwrite(struct file *f, struct file_room room, const uint8_t *data, s
 		   uint64_t off)
 {
 	uint64_t first = BLOCK_DOWN(off);
-	int r = off + len > BLOCK_DOWN(atomic_load(&f->size)) ? file_clean_tail(f) : 0;
+	bool tail = touches_tail(f, off + len);
+	int r = tail ? file_clean_tail(f) : 0;
 
 	if (r == 0)
 		r = encrypt(f, room, data, len, off);
-	return r < 0 ? r : write_at(f, room.bytes, (size_t)(BLOCK_UP(off + len) - first), first);
+	if (r == 0)
+		r = write_at(f, room.bytes, (size_t)(BLOCK_UP(off + len) - first), first);
+	if (r == 0 && tail)
+		f->tail_size = atomic_load(&f->size);
+	return r;
 }
 
 /* Whether the block at `at` is a hole on disk: 1, 0 or an errno. */
@@ -253,6 +268,7 @@ void file_roll_back(struct file *f, uint64_t size)
 	off_t now = sys->lseek(f->fd, 0, SEEK_END);
 
 	f->tail_clean = false;
+	f->tail_size = 0;
 	if (now >= 0 && (uint64_t)now != length && sys->ftruncate(f->fd, (off_t)length) < 0) {
 		IGNORE_RESULT(file_io_error(f, 0), "the caller returns the first error");
 		/* Say what the disk says from now on, if it says anything. */
@@ -298,6 +314,7 @@ static int extend(struct file *f, struct file_room room, const uint8_t *data, si
 		return r;
 	}
 	f->tail_clean = true;
+	f->tail_size = end % XTS_BLOCK ? end : 0;
 	atomic_store(&f->size, end);
 	return 0;
 }

@@ -33,6 +33,7 @@ struct sim_state {
 	struct event log[LOG_MAX];
 	size_t nlog;
 	unsigned changes, syncs, changes_at_sync;
+	unsigned reads;
 };
 
 static struct sim_state sim;
@@ -85,6 +86,11 @@ bool sim_disarm(void)
 unsigned sim_changes(void)
 {
 	return sim.changes;
+}
+
+unsigned sim_reads(void)
+{
+	return sim.reads;
 }
 
 unsigned sim_syncs(void)
@@ -220,6 +226,7 @@ static ssize_t sim_pread(int fd, void *buf, size_t len, off_t off)
 	int r = meet_fault(false);
 
 	(void)fd;
+	sim.reads++;
 	if (r < 0)
 		return r;
 	if ((size_t)off >= sim.now.len)

@@ -29,6 +29,8 @@ bool sim_disarm(void);
 
 /* Calls that change something since sim_reset(). */
 unsigned sim_changes(void);
+/* pread calls since sim_reset(). */
+unsigned sim_reads(void);
 /* fsync and fdatasync calls, and the change count at the last one. */
 unsigned sim_syncs(void);
 unsigned sim_changes_at_sync(void);
