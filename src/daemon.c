@@ -162,6 +162,7 @@ static int run_kept(struct daemon *d)
 		daemon_detach_output();
 	}
 	d->keeper.where = d->request->volume->mount;
+	d->keeper.filtered = d->request->volume->settings.seccomp;
 	return keeper_watch(&d->keeper, daemon);
 }
 

@@ -13,6 +13,7 @@
 
 #include "daemon_internal.h"
 #include "process.h"
+#include "syscall_filter.h"
 #include "tdefs/log.h"
 #include "tdefs/metrics_server.h"
 #include "tdefs/secret.h"
@@ -76,14 +77,28 @@ static void on_ready(void *arg)
 		kill(getpid(), SIGTERM);
 }
 
-static int drop_capabilities(struct errmsg *reterr)
+static int drop_privileges(struct errmsg *reterr)
 {
-	int r = process_drop_capabilities();
+	int r = process_drop_privileges();
 
 	if (r == 0)
 		return 0;
 	errmsg_next(reterr, "see what restricts this process (seccomp, LSM)");
-	return errmsg_fail(reterr, r, EXIT_CODE_FAILED, "cannot drop capabilities: %s",
+	return errmsg_fail(reterr, r, EXIT_CODE_FAILED, "cannot drop privileges: %s",
+			   errno_text(r));
+}
+
+/* Before there is a thread, a key, or a byte of anybody's; once more when there is a mount. */
+static int filter_syscalls(const struct volume_config *vc, enum syscall_filter which,
+			   struct errmsg *reterr)
+{
+	int r = vc->settings.seccomp ? syscall_filter_load(which) : 0;
+
+	if (r == 0)
+		return 0;
+	errmsg_next(reterr, "where the kernel has no seccomp filters, set seccomp = no");
+	return errmsg_fail(reterr, r, EXIT_CODE_FAILED,
+			   "volume %s: cannot filter its system calls: %s", vc->name,
 			   errno_text(r));
 }
 
@@ -187,7 +202,9 @@ static int mount_fs(struct daemon *d, struct errmsg *reterr)
 		log_warning("volume %s: cannot remove an old note of a loss: %s", name,
 			    errno_text(r));
 	r = fs_mount(&options, &d->fs, reterr);
-	return r < 0 ? r : hand_over(d, reterr);
+	if (r == 0)
+		r = hand_over(d, reterr);
+	return r < 0 ? r : filter_syscalls(d->request->volume, SYSCALL_FILTER_MOUNTED, reterr);
 }
 
 /* Somebody waits at a terminal: say for what, once it takes longer. */
@@ -300,9 +317,11 @@ int daemon_start(struct daemon *d, struct errmsg *reterr)
 	if (r == 0)
 		r = daemon_fork_hook(d, reterr);
 	if (r == 0)
-		r = drop_capabilities(reterr);
+		r = drop_privileges(reterr);
 	if (r == 0)
 		r = lock_memory(d->request->volume, reterr);
+	if (r == 0)
+		r = filter_syscalls(d->request->volume, SYSCALL_FILTER_DAEMON, reterr);
 	if (r == 0)
 		r = init_vaults(reterr);
 	if (r == 0)

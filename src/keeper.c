@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "process.h"
+#include "syscall_filter.h"
 #include "tdefs/errmsg.h"
 #include "tdefs/fs.h"
 
@@ -144,6 +145,14 @@ static void abort_mount(const struct keeper *k, unsigned connection)
 		IGNORE_RESULT(umount2(k->where, MNT_FORCE), "EBUSY: it was aborted");
 }
 
+/* What cannot be had is seen by tdefsctl status --security; pages are dropped all the same. */
+static void harden(const struct keeper *k)
+{
+	IGNORE_RESULT(process_drop_keeper_privileges(), "then it keeps them");
+	if (k->filtered)
+		IGNORE_RESULT(syscall_filter_load(SYSCALL_FILTER_KEEPER), "then it is not");
+}
+
 int keeper_watch(const struct keeper *k, pid_t daemon)
 {
 	CLEANUP_CLOSE int pidfd = pidfd_open(daemon, 0);
@@ -158,6 +167,7 @@ int keeper_watch(const struct keeper *k, pid_t daemon)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
 	signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	harden(k);
 	if (pidfd >= 0) /* else there is nothing to wait for but its end */
 		device = watch(k->socket, pidfd, signal_fd, daemon);
 	if (device.fd >= 0 && !fs_evict(device.fd, atomic_load(k->highest_node)))

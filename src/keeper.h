@@ -8,6 +8,7 @@
 #define TDEFS_KEEPER_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -18,6 +19,7 @@ struct keeper {
 	int socket;			/* the daemon's end, or the keeper's */
 	const char *where;		/* the mount point; in the keeper */
 	pid_t pid;			/* the keeper's */
+	bool filtered;			/* its system calls are; in the keeper */
 	_Atomic uint64_t *highest_node; /* shared memory: node ids that the kernel may know */
 };
 

@@ -96,6 +96,9 @@ static const uint64_t needed = CAPABILITY(CHOWN) | CAPABILITY(DAC_OVERRIDE) |
 			       CAPABILITY(FSETID) | CAPABILITY(SETGID) | CAPABILITY(SETUID) |
 			       CAPABILITY(MKNOD) | CAPABILITY(IPC_LOCK) | CAPABILITY(SYS_ADMIN);
 
+/* What the keeper does by path: freeing whoever waits for a mount that is dead. */
+static const uint64_t needed_by_keeper = CAPABILITY(DAC_READ_SEARCH) | CAPABILITY(SYS_ADMIN);
+
 static int keep_capabilities(uint64_t kept)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -111,9 +114,34 @@ static int keep_capabilities(uint64_t kept)
 	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
 }
 
-int process_drop_capabilities(void)
+/* Nothing that is run would gain them; nor can anything be run. EPERM: others set the bounds. */
+static int bound_capabilities(uint64_t kept)
 {
-	return keep_capabilities(needed);
+	for (int i = 0; i < 64 && prctl(PR_CAPBSET_READ, i) >= 0; i++)
+		if (!(kept >> i & 1) && prctl(PR_CAPBSET_DROP, i) < 0 && errno != EPERM)
+			return -errno;
+	return 0;
+}
+
+static int keep_privileges(uint64_t kept)
+{
+	int r = bound_capabilities(kept);
+
+	if (r == 0)
+		r = keep_capabilities(kept);
+	if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		r = -errno;
+	return r;
+}
+
+int process_drop_privileges(void)
+{
+	return keep_privileges(needed);
+}
+
+int process_drop_keeper_privileges(void)
+{
+	return keep_privileges(needed_by_keeper);
 }
 
 int process_keep_kill_capability(void)

@@ -23,10 +23,14 @@ void process_block_signals(void);
 
 /*
  * Keep the capabilities that the daemon needs, and no other: above all not
- * CAP_SYS_RESOURCE, which is above hard quotas. Of this thread and those that it
- * will start; after process_raise_limits().
+ * CAP_SYS_RESOURCE, which is above hard quotas; and gain none by what is run
+ * (no_new_privs). Of this thread and those that it will start; after
+ * process_raise_limits(), and after the fork of what runs commands.
  */
-int process_drop_capabilities(void) WARN_UNUSED;
+int process_drop_privileges(void) WARN_UNUSED;
+
+/* The same of the keeper, which needs two. */
+int process_drop_keeper_privileges(void) WARN_UNUSED;
 
 /* Keep no capability but the one to send signals to any process. */
 int process_keep_kill_capability(void) WARN_UNUSED;

@@ -74,6 +74,7 @@ struct settings {
 		io_uring; /* requests over io_uring: never, or no mount, or if it can be had */
 	unsigned threads; /* most request threads, 2..256 */
 	bool lock_memory; /* mlockall(2); no only where it cannot be had */
+	bool seccomp;	  /* system calls are filtered; no only in an emergency */
 	bool unsupported_backing; /* file systems other than ext4 and XFS */
 	char *log;		  /* "stderr", "syslog" or a path; NULL: by how it was started */
 	char *metrics_listen;	  /* 127.0.0.1:PORT, [::1]:PORT or a path; NULL or "": nowhere */

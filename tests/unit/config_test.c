@@ -43,7 +43,8 @@ static void volumes_inherit_and_override(void **state)
 				 "cache = write-through\n"
 				 "protector = file:/other.pem\n"
 				 "metrics_listen = none\n"
-				 "lock_memory = no\n");
+				 "lock_memory = no\n"
+				 "seccomp = no\n");
 	struct errmsg err = { 0 };
 	const struct volume_config *v;
 
@@ -57,12 +58,14 @@ static void volumes_inherit_and_override(void **state)
 	assert_int_equal(v->settings.cache, CACHE_WRITEBACK);
 	assert_int_equal(v->settings.threads, 5);
 	assert_true(v->settings.lock_memory);
+	assert_true(v->settings.seccomp);
 	assert_string_equal(v->settings.log, "/var/log/t");
 	assert_string_equal(v->settings.metrics_listen, "127.0.0.1:9100");
 	assert_int_equal(config_volume(c, "b.2_x-y", &v, &err), 0);
 	assert_string_equal(v->settings.protector, "file:/other.pem");
 	assert_int_equal(v->settings.cache, CACHE_WRITE_THROUGH);
 	assert_false(v->settings.lock_memory);
+	assert_false(v->settings.seccomp);
 	assert_string_equal(v->settings.metrics_listen, "");
 	assert_int_equal(v->settings.threads, 5);
 	config_free(c);
