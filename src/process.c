@@ -134,6 +134,16 @@ static int keep_privileges(uint64_t kept)
 	return r;
 }
 
+uint64_t process_daemon_capabilities(void)
+{
+	return needed;
+}
+
+uint64_t process_keeper_capabilities(void)
+{
+	return needed_by_keeper;
+}
+
 int process_drop_privileges(void)
 {
 	return keep_privileges(needed);

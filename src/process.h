@@ -3,6 +3,8 @@
 #ifndef TDEFS_PROCESS_H
 #define TDEFS_PROCESS_H
 
+#include <stdint.h>
+
 #include "tdefs/errmsg.h"
 #include "tdefs/cleanup.h"
 
@@ -31,6 +33,10 @@ int process_drop_privileges(void) WARN_UNUSED;
 
 /* The same of the keeper, which needs two. */
 int process_drop_keeper_privileges(void) WARN_UNUSED;
+
+/* What each of them keeps, a bit for each capability. */
+uint64_t process_daemon_capabilities(void);
+uint64_t process_keeper_capabilities(void);
 
 /* Keep no capability but the one to send signals to any process. */
 int process_keep_kill_capability(void) WARN_UNUSED;

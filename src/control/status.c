@@ -3,6 +3,7 @@
 #include "status.h"
 
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "tdefs/bytes.h"
@@ -118,6 +119,12 @@ static json_t *pid(const struct status_source *s)
 {
 	(void)s;
 	return json_integer(getpid());
+}
+
+static json_t *dumpable(const struct status_source *s)
+{
+	(void)s;
+	return json_boolean(prctl(PR_GET_DUMPABLE) != 0);
 }
 
 static json_t *mounted_at(const struct status_source *s)
@@ -243,6 +250,7 @@ json_t *control_status(const struct control_context *context)
 		{ "cache", cache },
 		{ "transport", transport },
 		{ "pid", pid },
+		{ "dumpable", dumpable },
 		{ "mounted_at", mounted_at },
 		{ "uuid", uuid },
 		{ "header_sequence", header_sequence },

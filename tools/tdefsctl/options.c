@@ -59,6 +59,8 @@ static const struct {
 			   "also where it is refused as older" },
 	[OPTION_TEXTFILE] = { "textfile", KIND_TEXT, CALL(textfile), "FILE",
 			      "for node_exporter: replaced whole; exit 0 once it is" },
+	[OPTION_SECURITY] = { "security", KIND_SWITCH, CALL(security), NULL,
+			      "what confines the daemon, and what does not" },
 #undef CALL
 };
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "security.h"
 #include "status.h"
 
 static const char *text_of(const json_t *o, const char *key)
@@ -77,6 +78,14 @@ static json_t *ask(struct call *call, const struct volume_config *vc, int *ret_c
 	return unknown_status(call, vc, r, answer);
 }
 
+/* Into the status of a volume that has a daemon. */
+static int add_security(const struct volume_config *vc, json_t *status)
+{
+	if (!json_object_get(status, "pid"))
+		return 0;
+	return json_object_set_new(status, "security", security_of(vc, status));
+}
+
 int worse_exit_code(int a, int b)
 {
 	if (a == EXIT_CODE_FAILED || b == EXIT_CODE_FAILED)
@@ -90,15 +99,30 @@ static int collect(struct call *call, const char *name, json_t *volumes)
 
 	for (size_t i = 0; i < call->config->nvolumes; i++) {
 		const struct volume_config *vc = &call->config->volumes[i];
+		json_t *status;
 		int code;
 
 		if (name && strcmp(vc->name, name) != 0)
 			continue;
-		if (json_array_append_new(volumes, ask(call, vc, &code)) < 0)
+		status = ask(call, vc, &code);
+		if ((call->security && add_security(vc, status) < 0) ||
+		    json_array_append(volumes, status) < 0)
 			code = EXIT_CODE_FAILED;
+		json_decref(status);
 		worst = worse_exit_code(worst, code);
 	}
 	return worst;
+}
+
+static void print(const struct call *call, const json_t *volume)
+{
+	if (!call->security) {
+		status_print(stdout, volume);
+		return;
+	}
+	status_print_head(stdout, volume);
+	putchar('\n');
+	security_print(stdout, json_object_get(volume, "security"));
 }
 
 int verb_status(struct call *call)
@@ -114,6 +138,8 @@ int verb_status(struct call *call)
 		return call_failed(call);
 	if (call->watch && !name)
 		return usage_error(call, "--watch needs a NAME");
+	if (call->watch && call->security)
+		return usage_error(call, "--security is looked at once, not watched");
 	if (call->watch)
 		return status_watch(call, vc);
 	code = collect(call, name, volumes);
@@ -121,6 +147,6 @@ int verb_status(struct call *call)
 		return print_json(json_pack("{s:i, s:O}", "schema", CONTROL_SCHEMA, "volumes",
 					    volumes),
 				  code);
-	json_array_foreach(volumes, i, v) status_print(stdout, v);
+	json_array_foreach(volumes, i, v) print(call, v);
 	return code;
 }

@@ -41,6 +41,7 @@ struct call {
 	bool all;	       /* --all */
 	bool force;	       /* --force */
 	const char *textfile;  /* --textfile; NULL: not given */
+	bool security;	       /* --security */
 	struct text_list in;   /* --in, each */
 	uint64_t for_ms;       /* --for; 0: not given */
 	struct audit *audit;   /* call_watch() opened it; NULL: none */

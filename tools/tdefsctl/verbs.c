@@ -22,7 +22,7 @@ static const struct verb verbs[] = {
 	{ "restore-proof", 1, 1, verb_restore_proof, "NAME|DIR", "does this copy open?",
 	  "unwrap now, check every file with the key, and say which keys it needs", 0 },
 	{ "status", 0, 1, verb_status, "[NAME]", "state of one, or of all",
-	  "state of one volume, or of all", O(WATCH) },
+	  "state of one volume, or of all", O(WATCH) | O(SECURITY) },
 	{ "metrics", 0, 1, verb_metrics, "[NAME]", "numbers for Prometheus",
 	  "what status tells, as numbers, for Prometheus", O(TEXTFILE) },
 	{ "events", 0, 1, verb_events, "[NAME]", "the event log",

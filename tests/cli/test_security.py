@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What confines daemon and keeper is in force, and tdefsctl status --security says what there is."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import parent_of
+
+ROOT = Path(__file__).parents[2]
+SANITIZED = os.environ.get("TDEFS_SANITIZED") == "1"
+MAY_BE_ABSENT = {"AppArmor", "ptrace scope", "swap", "hibernation"}  # this machine's
+
+# include/uapi/linux/capability.h
+CAPABILITIES = {"chown": 0, "dac_override": 1, "dac_read_search": 2, "fowner": 3, "fsetid": 4, "setgid": 6,
+                "setuid": 7, "ipc_lock": 14, "sys_admin": 21, "mknod": 27}
+
+
+def mask(*names):
+    return sum(1 << CAPABILITIES[name] for name in names)
+
+
+def status_of(pid):
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    return {name: value.strip() for name, value in (line.split(":", 1) for line in lines)}
+
+
+def threads_of(pid):
+    return [int(task) for task in os.listdir(f"/proc/{pid}/task")]
+
+
+def is_confined(pid, capabilities):
+    for thread in threads_of(pid):
+        s = status_of(thread)
+        assert s["NoNewPrivs"] == "1"
+        assert s["Seccomp"] == ("0" if SANITIZED else "2")
+        for which in "CapPrm", "CapBnd":
+            assert int(s[which], 16) == capabilities, which
+        assert int(s["CapEff"], 16) & ~capabilities == 0
+        assert int(s["CapInh"], 16) == int(s["CapAmb"], 16) == 0
+
+
+def facts(v):
+    answer = v.ctl("--json", "status", v.name, "--security")
+    (volume,) = json.loads(answer.stdout)["volumes"]
+    return {fact["name"]: fact for fact in volume["security"]}
+
+
+def above(path):
+    """It, and the directories above it that are this test's own."""
+    places = path, path.parent, path.parent.parent
+    return [p for p in places if p.stat().st_uid == 0 and p.stat().st_mode & 0o077 == 0]
+
+
+def test_daemon_and_keeper_are_confined(make_volume):
+    v = make_volume()
+    v.mount()
+    (v.mount_point / "f").write_bytes(b"some work for its threads")
+    is_confined(v.pid, mask(*CAPABILITIES))
+    is_confined(parent_of(v.pid), mask("dac_read_search", "sys_admin"))
+
+
+def test_each_fact_is_what_it_is(make_volume):
+    v = make_volume()
+    v.mount()
+    found = facts(v)
+    bad = {name for name, fact in found.items() if fact["verdict"] != "good"} - MAY_BE_ABSENT
+    assert bad == ({"seccomp", "keeper seccomp", "memory locked"} if SANITIZED else set()), found
+    assert all((fact["next"] is None) == (fact["verdict"] == "good") for fact in found.values())
+    for place in above(v.backing):
+        place.chmod(0o755)
+    v.key.chmod(0o644)
+    found = facts(v)
+    assert found["backing"]["verdict"] == found["key file"]["verdict"] == "bad"
+    assert "0644" in found["key file"]["value"]
+    text = v.ctl("status", v.name, "--security").stdout
+    assert text.startswith(f"{v.name}: online\n")
+    assert all(name in text and fact["value"] in text for name, fact in found.items())
+    result = v.ctl("status", v.name, "--security", "--watch", check=False)
+    assert result.returncode == 2 and "--security" in result.stderr
+
+
+def test_a_keeper_that_is_gone_is_missed(make_volume):
+    v = make_volume()
+    v.mount()
+    os.kill(parent_of(v.pid), 9)
+    assert facts(v)["keeper"]["verdict"] == "bad"
+
+
+def test_the_filter_can_be_switched_off(make_volume):
+    v = make_volume(seccomp="no")
+    v.mount()
+    assert status_of(v.pid)["Seccomp"] == status_of(parent_of(v.pid))["Seccomp"] == "0"
+    assert status_of(v.pid)["NoNewPrivs"] == "1"
+    found = facts(v)
+    assert found["seccomp"]["verdict"] == "bad"
+    assert found["seccomp"]["value"] == "off: seccomp = no"
+
+
+def test_without_a_daemon_there_is_nothing_to_tell(make_volume):
+    v = make_volume()
+    result = v.ctl("--json", "status", v.name, "--security", check=False)
+    assert result.returncode == 5
+    assert "security" not in json.loads(result.stdout)["volumes"][0]
+
+
+@pytest.mark.parametrize("profile", sorted(p.name for p in (ROOT / "conf/apparmor").iterdir()))
+def test_apparmor_profile_is_valid(profile):
+    parser = shutil.which("apparmor_parser", path="/usr/sbin:/sbin")
+    assert parser, "the package apparmor is missing"
+    subprocess.run([parser, "-Q", "-K", ROOT / "conf/apparmor" / profile], check=True, timeout=60)
+    if not Path("/sys/module/apparmor").exists():
+        print(f"not proven in force: {profile} (no AppArmor in this kernel)")
