@@ -88,6 +88,12 @@ static int drop_privileges(struct errmsg *reterr)
 			   errno_text(r));
 }
 
+static enum syscall_filter first_filter(const struct volume_config *vc)
+{
+	return vc->settings.io_uring == IO_URING_NO ? SYSCALL_FILTER_DAEMON
+						    : SYSCALL_FILTER_IO_URING;
+}
+
 /* Before there is a thread, a key, or a byte of anybody's; once more when there is a mount. */
 static int filter_syscalls(const struct volume_config *vc, enum syscall_filter which,
 			   struct errmsg *reterr)
@@ -321,7 +327,7 @@ int daemon_start(struct daemon *d, struct errmsg *reterr)
 	if (r == 0)
 		r = lock_memory(d->request->volume, reterr);
 	if (r == 0)
-		r = filter_syscalls(d->request->volume, SYSCALL_FILTER_DAEMON, reterr);
+		r = filter_syscalls(d->request->volume, first_filter(d->request->volume), reterr);
 	if (r == 0)
 		r = init_vaults(reterr);
 	if (r == 0)

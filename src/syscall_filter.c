@@ -190,6 +190,10 @@ static const char *const daemon_calls[] = {
 	"seccomp",
 };
 
+/* A request thread of a ring stays on its processor. */
+static const char *const ring_calls[] = { "io_uring_enter", "io_uring_register", "io_uring_setup",
+					  "sched_setaffinity" };
+
 static const char *const keeper_calls[] = { "wait4", "waitid" };
 
 /* Allowed where `mask` of an argument is `value`; several of a call: any of them. */
@@ -288,8 +292,16 @@ static int refuse(const char *name, bool told)
 	return r;
 }
 
-static int allow_only(const char *const *names, size_t n, const struct condition *more,
-		      size_t nmore)
+static int add_daemon(scmp_filter_ctx filter, bool rings)
+{
+	int r = add(filter, SCMP_ACT_ALLOW, daemon_calls, ARRAY_SIZE(daemon_calls));
+
+	if (r == 0 && rings)
+		r = add(filter, SCMP_ACT_ALLOW, ring_calls, ARRAY_SIZE(ring_calls));
+	return r < 0 ? r : add_conditions(filter, daemon_conditions, ARRAY_SIZE(daemon_conditions));
+}
+
+static int allow_only(enum syscall_filter which)
 {
 	scmp_filter_ctx filter = seccomp_init(NOT_THERE);
 	int r;
@@ -298,11 +310,11 @@ static int allow_only(const char *const *names, size_t n, const struct condition
 		return -ENOMEM;
 	r = add(filter, SCMP_ACT_ALLOW, common_calls, ARRAY_SIZE(common_calls));
 	if (r == 0)
-		r = add(filter, SCMP_ACT_ALLOW, names, n);
-	if (r == 0)
 		r = add_conditions(filter, conditions, ARRAY_SIZE(conditions));
-	if (r == 0)
-		r = add_conditions(filter, more, nmore);
+	if (r == 0 && which == SYSCALL_FILTER_KEEPER)
+		r = add(filter, SCMP_ACT_ALLOW, keeper_calls, ARRAY_SIZE(keeper_calls));
+	else if (r == 0)
+		r = add_daemon(filter, which == SYSCALL_FILTER_IO_URING);
 	if (r == 0)
 		return load(filter, true);
 	seccomp_release(filter);
@@ -317,12 +329,7 @@ static int load_all(enum syscall_filter which)
 {
 	int r = refuse("clone3", false);
 
-	if (r < 0)
-		return r;
-	return which == SYSCALL_FILTER_KEEPER
-		       ? allow_only(keeper_calls, ARRAY_SIZE(keeper_calls), NULL, 0)
-		       : allow_only(daemon_calls, ARRAY_SIZE(daemon_calls), daemon_conditions,
-				    ARRAY_SIZE(daemon_conditions));
+	return r < 0 ? r : allow_only(which);
 }
 
 int syscall_filter_load(enum syscall_filter which)

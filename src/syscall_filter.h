@@ -15,9 +15,10 @@
 #include "tdefs/cleanup.h"
 
 enum syscall_filter {
-	SYSCALL_FILTER_DAEMON,	/* before there is a thread, and a mount */
-	SYSCALL_FILTER_MOUNTED, /* on top of that, for all threads: no further mount(2) */
-	SYSCALL_FILTER_KEEPER,	/* waiting, signals, the mount's device, umount2(2) */
+	SYSCALL_FILTER_DAEMON,	 /* before there is a thread, and a mount */
+	SYSCALL_FILTER_IO_URING, /* the same, and rings: what is asked for in one, no filter sees */
+	SYSCALL_FILTER_MOUNTED,	 /* on top of that, for all threads: no further mount(2) */
+	SYSCALL_FILTER_KEEPER,	 /* waiting, signals, the mount's device, umount2(2) */
 };
 
 /* Also sets no_new_privs. For good: there is no way back. 0 where there is no filter. */

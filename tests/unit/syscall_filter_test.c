@@ -176,6 +176,22 @@ static void what_is_outside_answers_enosys(void **state)
 	assert_int_equal(behind(SYSCALL_FILTER_KEEPER, -1, try_open), ENOSYS);
 }
 
+static int try_ring(void)
+{
+	return as_errno(syscall(SYS_io_uring_setup, 0, NULL));
+}
+
+static void rings_only_where_they_are_used(void **state)
+{
+	const int without = behind(SYSCALL_FILTER_DAEMON, -1, try_ring);
+	const int with = behind(SYSCALL_FILTER_IO_URING, -1, try_ring);
+
+	(void)state;
+	each_is_refused(SYSCALL_FILTER_IO_URING, -1);
+	assert_int_equal(without, ENOSYS);
+	assert_int_equal(with, try_ring()); /* as without a filter */
+}
+
 static void mount_goes_with_the_mount(void **state)
 {
 	(void)state;
@@ -263,6 +279,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_outside_answers_enosys),
+		cmocka_unit_test(rings_only_where_they_are_used),
 		cmocka_unit_test(mount_goes_with_the_mount),
 		cmocka_unit_test(what_is_needed_works),
 		cmocka_unit_test(threads_that_run_lose_mount_too),

@@ -114,9 +114,11 @@ static void add_key_files(struct security *s)
 
 static void add_transport(struct security *s)
 {
+	const json_t *transport = json_object_get(s->status, "transport");
+	const char *by = json_string_value(json_object_get(transport, "by"));
 	const char *libfuse = json_string_value(json_object_get(s->status, "libfuse"));
 
-	security_add(s, "transport", SECURITY_GOOD, NULL, "/dev/fuse, libfuse %s",
+	security_add(s, "transport", SECURITY_GOOD, NULL, "%s, libfuse %s", by ? by : "/dev/fuse",
 		     libfuse ? libfuse : "?");
 }
 
