@@ -61,6 +61,7 @@ def test_status_and_metrics_tell(volume):
     volume.logged("requests come over io_uring")
 
 
+@pytest.mark.unsanitized("a sanitizer's memory is too large to be searched")
 @on_ring
 def test_nothing_that_was_read_or_written_stays_in_memory(volume):
     fds = [direct(volume.mount_point / str(i)) for i in range(16)]
