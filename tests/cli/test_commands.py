@@ -57,7 +57,7 @@ def test_life_of_a_volume(make_volume):
     (mnt / "hello").write_text("world")
     assert v.status()["state"] == "online"
     text = v.ctl("status", "sales").stdout
-    assert "sales: online" in text and "write-through" in text and str(mnt) in text
+    assert "sales: online" in text and "writeback" in text and str(mnt) in text
     v.unmount()
     assert not is_mounted(mnt) and not list(mnt.iterdir())
     v.mount()

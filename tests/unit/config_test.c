@@ -492,7 +492,7 @@ static void what_differs_is_named(void **state)
 		{ "rotation_poll = 1m\n", "rotation_poll = 0\n", "rotation_poll", "" },
 		{ "", "rotation_poll = 10m\n", "", "" },
 		{ "log = /l\n", "", "", "log" },
-		{ "log = /l\n", "log = /z\ncache = writeback\non_denied = read-only\n", "on_denied",
+		{ "log = /l\n", "log = /z\ncache = write-through\non_denied = read-only\n", "on_denied",
 		  "cache, log" },
 		{ "", "[policy]\ncustomer_managed_key = deny\nminimum_rsa_bits = 3072\n",
 		  "customer_managed_key, minimum_rsa_bits", "" },
