@@ -286,20 +286,9 @@ static void op_reopen(void)
 	open_handles(draw(20) == 0 ? O_TRUNC : 0);
 }
 
-static void write_proc(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		die("cannot drop caches", errno, 0);
-	close(fd);
-}
-
 static void op_drop_caches(void)
 {
 	BOTH("fadvise", posix_fadvise(s->fd[BUFFERED], 0, 0, POSIX_FADV_DONTNEED));
-	if (draw(40) == 0)
-		write_proc("/proc/sys/vm/drop_caches", "1");
 }
 
 static void op_stat(void)
