@@ -127,6 +127,17 @@ def parent_of(pid):
         return int(stat.read().rsplit(")", 1)[1].split()[1])
 
 
+# Cache modes are the values of `cache`, and within a writeback mount every file direct (which nobody
+# can map shared), or the logs of engines.
+CACHE_SETTINGS = {"direct": {"cache": "writeback", "direct_files": "*"},
+                  "direct-logs": {"cache": "writeback", "direct_files": "default"}}
+MAPPING_MODES = ["write-through", "writeback"]
+CACHE_MODES = [*MAPPING_MODES, "direct"]
+
+
+EACH_MODE = pytest.mark.parametrize("volume", CACHE_MODES, indirect=True)
+
+
 class Volume:
     """One volume, its configuration and its daemon."""
 
@@ -158,7 +169,8 @@ class Volume:
 
     def write_config(self, **settings):
         self.settings.update(settings)
-        more = "".join(f"{k} = {v}\n" for k, v in self.settings.items())
+        written = {**self.settings, **CACHE_SETTINGS.get(self.settings.get("cache"), {})}
+        more = "".join(f"{k} = {v}\n" for k, v in written.items())
         self.config.write_text(
             f"[server]\nprotector = file:{self.key}\nstate_dir = {self.state}\n"
             f"runtime_dir = {self.directory}/run\nevent_dir = {self.directory}/events\n"
@@ -314,12 +326,9 @@ def make_volume(directory):
         volume.close()
 
 
-CACHE_MODES = ["write-through", "writeback"]
-
-
-@pytest.fixture(params=CACHE_MODES)
+@pytest.fixture(params=MAPPING_MODES)
 def volume(request, make_volume):
-    """A mounted volume, in each cache mode."""
+    """A mounted volume, in each cache mode; in "direct", too, for tests marked by EACH_MODE."""
     v = make_volume(cache=request.param)
     v.mount()
     return v

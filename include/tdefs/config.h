@@ -70,6 +70,7 @@ struct settings {
 	char *authority_host; /* https://HOST */
 	char *ca_file;	      /* instead of the system's roots */
 	enum cache_mode cache;
+	char *direct_files; /* see settings_is_direct(); NULL: the default */
 	enum io_uring_use
 		io_uring; /* requests over io_uring: never, or no mount, or if it can be had */
 	unsigned threads; /* most request threads, 2..256 */
@@ -162,6 +163,16 @@ bool settings_next_linked(const char **at, char ret_kid[static KID_MAX + 1]);
 
 /* Whether a vault may be contacted, by `allowed_vaults`. */
 bool settings_allow_host(const struct settings *s, const char *host);
+
+/* Bytes in a pattern of `direct_files`: no name is longer, a pattern may be. */
+#define DIRECT_PATTERN_MAX 255
+
+/*
+ * Whether a file first seen under this name (its own, without a directory) is to
+ * be opened direct, past the page cache. And the list that says so.
+ */
+bool settings_is_direct(const struct settings *s, const char *name);
+const char *settings_direct_files(const struct settings *s);
 
 /*
  * What two configs say otherwise of one volume, as names with commas: what a

@@ -33,6 +33,9 @@ struct store_options {
 	struct file_context files;
 	int root_fd;	      /* the backing directory; borrowed, outlives the store */
 	bool hide_lost_found; /* the backing directory is the root of its file system */
+	/* Is a file of this name to pass the page cache by? NULL: none is. Asked of new nodes. */
+	bool (*is_direct)(const void *arg, const char *name);
+	const void *is_direct_arg;
 	/* No node id is or was above this number; NULL: nobody wants to know. */
 	_Atomic uint64_t *highest_node;
 };
@@ -57,6 +60,7 @@ struct caller {
 struct entry {
 	uint64_t node;
 	uint64_t generation;
+	bool direct;	/* see store_is_direct() */
 	struct stat st; /* st_size is the plaintext size, st_blocks the backing's */
 };
 
@@ -77,6 +81,13 @@ struct attr_change {
 };
 int store_setattr(struct store *s, uint64_t node, const struct attr_change *change,
 		  struct stat *ret_st) WARN_UNUSED;
+
+/*
+ * The kernel says when an open node's contents were last changed, as it sees it. No system call:
+ * shown from now on, on the backing by the next store_sync() that is not a datasync, by
+ * store_secure(), or when it is closed. Times that are set meanwhile count at once, and instead.
+ */
+int store_push_mtime(struct store *s, uint64_t node, const struct timespec *mtime) WARN_UNUSED;
 
 /* The target's length; it fits or the answer is -ENAMETOOLONG. */
 ssize_t store_readlink(struct store *s, uint64_t node, char *buf, size_t len) WARN_UNUSED;
@@ -104,6 +115,12 @@ int store_tmpfile(struct store *s, const struct caller *caller, uint64_t parent,
 		  int flags, struct entry *ret_entry, uint64_t *ret_handle) WARN_UNUSED;
 int store_open_file(struct store *s, uint64_t node, int flags, uint64_t *ret_handle) WARN_UNUSED;
 void store_release_file(struct store *s, uint64_t handle);
+
+/*
+ * Whether the node is a file that passes the page cache by, whoever opens it. It is as long as the
+ * node lives what it was under the first name that it was seen under; a file without one is not.
+ */
+bool store_is_direct(struct store *s, uint64_t node);
 
 /*
  * Contents, of a node that is open; see file.h. An error of a write goes to

@@ -113,6 +113,9 @@ static const struct config_key keys[] = {
 	PLAIN("ca_file", KEY_IN_ALL, &value_path, SETTING(ca_file), "an absolute path"),
 	{ "cache", KEY_IN_BOTH, &value_choice, SETTING(cache), "write-through or writeback", 0, 0,
 	  cache_modes },
+	PLAIN("direct_files", KEY_IN_BOTH, &value_patterns, SETTING(direct_files),
+	      "patterns of files' own names, with spaces, \"default\" among them for the logs of "
+	      "known engines; or none"),
 	{ "io_uring", KEY_IN_BOTH, &value_choice, SETTING(io_uring), "yes, no or auto", 0, 0,
 	  io_uring_uses },
 	{ "threads", KEY_IN_BOTH, &value_count, SETTING(threads), "2 to 256", 2, 256, NULL },
@@ -345,6 +348,7 @@ void keys_release(struct settings *s)
 	free(s->federated_token_file);
 	free(s->authority_host);
 	free(s->ca_file);
+	free(s->direct_files);
 	free(s->log);
 	free(s->on_event);
 	free(s->hook_user);

@@ -39,7 +39,7 @@ struct config_key {
 
 extern const struct value_kind value_path, value_command, value_protector, value_id, value_https,
 	value_log, value_listen, value_bool, value_count, value_duration, value_period, value_size,
-	value_choice, value_kid, value_kids, value_hosts;
+	value_choice, value_kid, value_kids, value_hosts, value_patterns;
 
 int value_copy(const struct value_kind *kind, const void *from, void *to) WARN_UNUSED;
 bool value_is_same(const struct value_kind *kind, const void *a, const void *b);

@@ -104,6 +104,11 @@ static json_t *cache(const struct status_source *s)
 	return json_string(cache_mode_name(s->vc->settings.cache));
 }
 
+static json_t *direct_files(const struct status_source *s)
+{
+	return text_json(settings_direct_files(&s->vc->settings));
+}
+
 static json_t *transport(const struct status_source *s)
 {
 	const struct transport *t = &s->context->transport;
@@ -248,6 +253,7 @@ json_t *control_status(const struct control_context *context)
 		{ "backing", backing },
 		{ "mount", mount },
 		{ "cache", cache },
+		{ "direct_files", direct_files },
 		{ "transport", transport },
 		{ "pid", pid },
 		{ "dumpable", dumpable },

@@ -79,7 +79,8 @@ int fs_gate(fuse_req_t req, enum gate_request request);
 void fs_reply_status(fuse_req_t req, int r);
 void fs_reply_entry(fuse_req_t req, int r, const struct entry *e);
 void fs_reply_attr(fuse_req_t req, int r, const struct stat *st);
-void fs_reply_open(fuse_req_t req, int r, struct fuse_file_info *fi, uint64_t handle);
+void fs_reply_attr_once(fuse_req_t req, const struct stat *st); /* not to be kept */
+void fs_reply_open(fuse_req_t req, int r, struct fuse_file_info *fi, uint64_t handle, bool direct);
 void fs_reply_create(fuse_req_t req, int r, const struct entry *e, struct fuse_file_info *fi,
 		     uint64_t handle);
 struct fuse_entry_param fs_entry_param(const struct entry *e);

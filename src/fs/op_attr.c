@@ -23,6 +23,32 @@ static struct timespec time_to_set(int to_set, int set, int now, struct timespec
 	return (struct timespec){ .tv_nsec = UTIME_OMIT };
 }
 
+/*
+ * Does the kernel push the times that it keeps itself, of an open file, for its
+ * own sake (fuse_flush_times())? It gives no handle where a user sets times.
+ */
+static bool is_push(fuse_req_t req, int to_set, const struct fuse_file_info *fi)
+{
+	return fi && to_set & FUSE_SET_ATTR_MTIME &&
+	       !(to_set & ~(FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_CTIME)) &&
+	       fs_of(req)->settings->cache == CACHE_WRITEBACK;
+}
+
+/*
+ * Before each fsync: no system call. The kernel does not look at the attributes
+ * that come back, and is told not to keep them.
+ */
+static void take_pushed(fuse_req_t req, fuse_ino_t ino, const struct timespec *mtime)
+{
+	const struct stat st = { .st_ino = ino, .st_mode = S_IFREG, .st_mtim = *mtime };
+	int r = store_push_mtime(store_of(req), ino, mtime);
+
+	if (r < 0)
+		fs_reply_status(req, r);
+	else
+		fs_reply_attr_once(req, &st);
+}
+
 /* Times alone may be the kernel's, of writes that it cached (DESIGN.md, durability). */
 static int may_change(fuse_req_t req, int others)
 {
@@ -53,9 +79,13 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	};
 	struct fuse_session *session = fs_of(req)->session;
 	struct stat st;
-	int r = may_change(req, to_set & ~(times | FUSE_SET_ATTR_CTIME));
+	int r;
 
-	(void)fi;
+	if (is_push(req, to_set, fi)) {
+		take_pushed(req, ino, &attr->st_mtim);
+		return;
+	}
+	r = may_change(req, to_set & ~(times | FUSE_SET_ATTR_CTIME));
 	if (r == 0)
 		r = store_setattr(store_of(req), ino, &change, &st);
 	fs_reply_attr(req, r, &st);

@@ -40,7 +40,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if (r == 0)
 		r = store_open_file(store_of(req), ino, fi->flags, &handle);
-	fs_reply_open(req, r, fi, handle);
+	fs_reply_open(req, r, fi, handle, store_is_direct(store_of(req), ino));
 }
 
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -86,13 +86,15 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 }
 
 /*
- * The kernel follows a synchronous write by FSYNC, but not an asynchronous
- * direct one (libaio, io_uring): there the flag is the only trace. Which of the
- * two this is does not show, so that a synchronous direct write is synced twice.
+ * The kernel follows a synchronous write by FSYNC, but no write to a direct file
+ * (fuse_direct_write_iter()), and of a cached one not an asynchronous O_DIRECT
+ * write (libaio, io_uring): there the flag is the only trace. Which of the two
+ * the latter is does not show, so that a synchronous one is synced twice.
  */
-static bool must_sync(const struct fuse_file_info *fi)
+static bool must_sync(struct store *s, fuse_ino_t ino, const struct fuse_file_info *fi)
 {
-	return !fi->writepage && fi->flags & O_DIRECT && fi->flags & O_DSYNC;
+	return !fi->writepage && fi->flags & O_DSYNC &&
+	       (fi->flags & O_DIRECT || store_is_direct(s, ino));
 }
 
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
@@ -107,7 +109,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 	/* The writer has gone on; for others than the kernel's own next fsync, too. */
 	if (fi->writepage && (r < 0 || n == -ENOKEY))
 		store_latch(s, ino, (int)n);
-	if (n >= 0 && must_sync(fi))
+	if (n >= 0 && must_sync(s, ino, fi))
 		r = store_sync(s, ino, (fi->flags & O_SYNC) != O_SYNC);
 	if (n < 0 || r < 0)
 		fs_reply_status(req, n < 0 ? (int)n : r);

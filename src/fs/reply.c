@@ -73,14 +73,20 @@ void fs_reply_attr(fuse_req_t req, int r, const struct stat *st)
 		note_failed(fuse_reply_attr(req, st, CACHE_SECONDS), "attributes");
 }
 
-/* Pages stay cached over opens: nobody changes a file but through this mount. */
-static void set_cache_policy(struct fuse_file_info *fi, uint64_t handle)
+void fs_reply_attr_once(fuse_req_t req, const struct stat *st)
 {
-	fi->fh = handle;
-	fi->keep_cache = 1;
+	note_failed(fuse_reply_attr(req, st, 0), "attributes");
 }
 
-void fs_reply_open(fuse_req_t req, int r, struct fuse_file_info *fi, uint64_t handle)
+/* Pages stay cached over opens: nobody changes a file but through this mount. */
+static void set_cache_policy(struct fuse_file_info *fi, uint64_t handle, bool direct)
+{
+	fi->fh = handle;
+	fi->keep_cache = !direct;
+	fi->direct_io = direct;
+}
+
+void fs_reply_open(fuse_req_t req, int r, struct fuse_file_info *fi, uint64_t handle, bool direct)
 {
 	struct store *store = store_of(req);
 
@@ -88,7 +94,7 @@ void fs_reply_open(fuse_req_t req, int r, struct fuse_file_info *fi, uint64_t ha
 		fs_reply_status(req, r);
 		return;
 	}
-	set_cache_policy(fi, handle);
+	set_cache_policy(fi, handle, direct);
 	r = fuse_reply_open(req, fi);
 	note_failed(r, "open");
 	if (r < 0)
@@ -105,7 +111,7 @@ void fs_reply_create(fuse_req_t req, int r, const struct entry *e, struct fuse_f
 		fs_reply_status(req, r);
 		return;
 	}
-	set_cache_policy(fi, handle);
+	set_cache_policy(fi, handle, e->direct);
 	param = fs_entry_param(e);
 	r = fuse_reply_create(req, &param, fi);
 	note_failed(r, "create");

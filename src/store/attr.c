@@ -79,6 +79,8 @@ int store_setattr(struct store *s, uint64_t node, const struct attr_change *chan
 	    (change->uid_set || change->gid_set || change->mode_set || change->times_set)) {
 		CLEANUP_CLOSE int fd = node_path(s, n);
 
+		if (change->times_set)
+			times_are_set(n, change->times);
 		r = fd < 0 ? fd : change_by_path(s, fd, change);
 	}
 	return r < 0 ? r : store_getattr(s, node, ret_st);

@@ -25,9 +25,15 @@ static void node_free(struct store *s, struct node *n)
 	free(n);
 }
 
+static bool is_direct(const struct store *s, mode_t mode, const char *name)
+{
+	return S_ISREG(mode) && name && s->options.is_direct &&
+	       s->options.is_direct(s->options.is_direct_arg, name);
+}
+
 /* Under table_lock. */
 static int node_new(struct store *s, const struct stat *st, const union node_handle *handle,
-		    struct node **ret_node)
+		    const char *name, struct node **ret_node)
 {
 	struct node *n = calloc(1, sizeof(*n));
 	int r;
@@ -38,6 +44,7 @@ static int node_new(struct store *s, const struct stat *st, const union node_han
 	n->path_fd = -1;
 	n->ino = st->st_ino;
 	n->type = st->st_mode & S_IFMT;
+	n->direct = is_direct(s, st->st_mode, name);
 	n->handle = *handle;
 	r = idtable_add(s->nodes, n, &n->id, &n->generation);
 	if (r < 0) {
@@ -137,6 +144,7 @@ void node_show(struct node *n, struct stat *st)
 		return;
 	st->st_blksize = 4096;
 	LOCK_SCOPE(&n->lock);
+	times_show(n, st);
 	/* While a file is open its length may be on the way from one size to another. */
 	if (n->file)
 		st->st_size = (off_t)file_size(n->file);
@@ -150,7 +158,8 @@ void node_show(struct node *n, struct stat *st)
  * Two threads that look up one inode must get one node, for it holds the locks
  * of the file: find and insert are one step under the lock.
  */
-static int find_or_make(struct store *s, const union node_handle *handle, struct entry *e)
+static int find_or_make(struct store *s, const union node_handle *handle, const char *name,
+			struct entry *e)
 {
 	struct node *n;
 	int r = 0;
@@ -158,7 +167,7 @@ static int find_or_make(struct store *s, const union node_handle *handle, struct
 	pthread_mutex_lock(&s->table_lock);
 	n = find(s, handle);
 	if (!n)
-		r = node_new(s, &e->st, handle, &n);
+		r = node_new(s, &e->st, handle, name, &n);
 	if (r == 0)
 		n->nlookup++;
 	pthread_mutex_unlock(&s->table_lock);
@@ -166,6 +175,7 @@ static int find_or_make(struct store *s, const union node_handle *handle, struct
 		return r;
 	e->node = n->id;
 	e->generation = n->generation;
+	e->direct = n->direct;
 	node_show(n, &e->st);
 	return 0;
 }
@@ -212,8 +222,9 @@ static int check_same(struct store *s, int dirfd, const char *name, int empty_pa
 	return again.st_ino == st->st_ino && again.st_mode == st->st_mode ? 0 : -ESTALE;
 }
 
+/* `seen_as` is what it is called, NULL for nothing, however it is found. */
 static int lookup_at(struct store *s, int dirfd, const char *name, int empty_path,
-		     struct entry *ret_entry)
+		     const char *seen_as, struct entry *ret_entry)
 {
 	const struct sysio *sys = store_sys(s);
 	union node_handle handle;
@@ -233,7 +244,7 @@ static int lookup_at(struct store *s, int dirfd, const char *name, int empty_pat
 		r = check_same(s, dirfd, name, empty_path, &handle, &e.st);
 	if (r < 0)
 		return r;
-	r = find_or_make(s, &handle, &e);
+	r = find_or_make(s, &handle, seen_as, &e);
 	if (r == 0)
 		*ret_entry = e;
 	return r;
@@ -241,12 +252,12 @@ static int lookup_at(struct store *s, int dirfd, const char *name, int empty_pat
 
 int node_lookup(struct store *s, int dirfd, const char *name, struct entry *ret_entry)
 {
-	return lookup_at(s, dirfd, name, 0, ret_entry);
+	return lookup_at(s, dirfd, name, 0, name, ret_entry);
 }
 
-int node_lookup_fd(struct store *s, int fd, struct entry *ret_entry)
+int node_lookup_fd(struct store *s, int fd, const char *name, struct entry *ret_entry)
 {
-	return lookup_at(s, fd, "", AT_EMPTY_PATH, ret_entry);
+	return lookup_at(s, fd, "", AT_EMPTY_PATH, name, ret_entry);
 }
 
 /* Under node.lock: a descriptor of the inode that stays ours, or -1. */
@@ -358,7 +369,7 @@ int node_table_init(struct store *s)
 	s->handles = idtable_new();
 	if (!s->nodes || !s->handles)
 		return -ENOMEM;
-	r = node_lookup_fd(s, s->options.root_fd, &e);
+	r = node_lookup_fd(s, s->options.root_fd, NULL, &e);
 	if (r < 0)
 		return r;
 	s->root = node_of(s, e.node); /* the first number: STORE_ROOT_NODE */

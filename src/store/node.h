@@ -33,6 +33,7 @@ struct node {
 	uint64_t generation;
 	uint64_t ino;		  /* st_ino of the backing, and ours */
 	mode_t type;		  /* S_IFMT bits */
+	bool direct;		  /* store_is_direct() */
 	union node_handle handle; /* the hash's key: an inode number alone may be used again */
 
 	/* guarded by store.table_lock */
@@ -49,6 +50,8 @@ struct node {
 	unsigned unlinking;	  /* unlinks and renames under way that may take its last name */
 	int path_fd;		  /* O_PATH of what loses, or has lost, its last name; else -1 */
 	bool space_expected;	  /* counted in store.space_expected */
+	bool mtime_pushed;	  /* and not yet on the backing (times.c) */
+	struct timespec pushed_mtime;
 
 	/* guarded by store.settle_lock */
 	struct node *settle_next;
@@ -104,8 +107,8 @@ void node_table_release(struct store *s);
 
 /* Find or make the node of `name` in the directory `dirfd`, and count one look-up. */
 int node_lookup(struct store *s, int dirfd, const char *name, struct entry *ret_entry) WARN_UNUSED;
-/* The same for an inode that has a descriptor and perhaps no name. */
-int node_lookup_fd(struct store *s, int fd, struct entry *ret_entry) WARN_UNUSED;
+/* The same for an inode that has a descriptor; `name` NULL: it has none. */
+int node_lookup_fd(struct store *s, int fd, const char *name, struct entry *ret_entry) WARN_UNUSED;
 
 /* The node of an inode, held, or NULL when nobody has looked it up. `flags`: AT_EMPTY_PATH. */
 int node_find(struct store *s, int dirfd, const char *name, int flags,
@@ -137,6 +140,12 @@ void node_after_unlink(struct store *s, struct node *n);
 
 /* Attributes of the backing as the mount shows them: st_size is the plaintext size. */
 void node_show(struct node *n, struct stat *st);
+
+/* Times that the kernel pushed; under node.lock: shown, and put on the backing of an open file. */
+void times_show(const struct node *n, struct stat *st);
+int times_apply(struct store *s, struct node *n) WARN_UNUSED;
+/* Somebody sets times as utimensat(2) has them: what was pushed before is over. */
+void times_are_set(struct node *n, const struct timespec times[static 2]);
 
 /* Handles; the number is given up and the handle freed by handle_free(). */
 int handle_new(struct store *s, struct open_handle handle, uint64_t *ret_number) WARN_UNUSED;

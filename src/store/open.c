@@ -88,6 +88,7 @@ static bool last_close(struct store *s, struct node *n)
 {
 	enum file_rest rest;
 
+	IGNORE_RESULT(times_apply(s, n), "then it is the time of the last write");
 	file_last_close(n->file);
 	rest = n->unlinked ? FILE_CLEAN : file_rest(n->file);
 	if (rest == FILE_DIRTY &&
@@ -173,12 +174,12 @@ void store_release_file(struct store *s, uint64_t handle)
 	handle_free(s, handle);
 }
 
-/* Give a file just made a node and a handle; `fd` is taken over. */
-static int open_created(struct store *s, int fd, int flags, struct entry *ret_entry,
-			uint64_t *ret_handle)
+/* Give a file just made a node and a handle; `fd` is taken over. `name`: NULL for none. */
+static int open_created(struct store *s, int fd, const char *name, int flags,
+			struct entry *ret_entry, uint64_t *ret_handle)
 {
 	struct entry e;
-	int r = node_lookup_fd(s, fd, &e);
+	int r = node_lookup_fd(s, fd, name, &e);
 
 	if (r < 0) {
 		IGNORE_RESULT(store_sys(s)->close(fd), "nothing was written");
@@ -224,7 +225,7 @@ int store_create(struct store *s, const struct caller *caller, uint64_t parent, 
 	 */
 	if (fd == -EEXIST && !(flags & O_EXCL))
 		return -ESTALE;
-	return fd < 0 ? fd : open_created(s, fd, flags, ret_entry, ret_handle);
+	return fd < 0 ? fd : open_created(s, fd, name, flags, ret_entry, ret_handle);
 }
 
 int store_tmpfile(struct store *s, const struct caller *caller, uint64_t parent, mode_t mode,
@@ -234,5 +235,5 @@ int store_tmpfile(struct store *s, const struct caller *caller, uint64_t parent,
 
 	if (fd < 0)
 		return fd;
-	return open_created(s, fd, flags, ret_entry, ret_handle);
+	return open_created(s, fd, NULL, flags, ret_entry, ret_handle);
 }

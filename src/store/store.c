@@ -58,7 +58,10 @@ static int sync_all(struct store *s)
 	int first = 0, r;
 
 	HASH_ITER (hh, s->by_handle, n, next) {
-		if (!n->file || n->unlinked || file_rest(n->file) == FILE_CLEAN)
+		if (!n->file || n->unlinked)
+			continue;
+		IGNORE_RESULT(times_apply(s, n), "then it is the time of the last write");
+		if (file_rest(n->file) == FILE_CLEAN)
 			continue;
 		r = file_sync(n->file, false);
 		if (r < 0 && first == 0)
@@ -76,6 +79,11 @@ int store_close(struct store *s)
 	r = sync_all(s);
 	store_free(s);
 	return r;
+}
+
+bool store_is_direct(struct store *s, uint64_t node)
+{
+	return node_of(s, node)->direct;
 }
 
 ssize_t store_read(struct store *s, uint64_t node, struct file_room room, size_t len, uint64_t off,
@@ -127,7 +135,15 @@ off_t store_seek(struct store *s, uint64_t node, uint64_t off, int whence)
 
 int store_sync(struct store *s, uint64_t node, bool datasync)
 {
-	return file_sync(node_of(s, node)->file, datasync);
+	struct node *n = node_of(s, node);
+	int times = 0, r;
+
+	if (!datasync) {
+		LOCK_SCOPE(&n->lock);
+		times = times_apply(s, n);
+	}
+	r = file_sync(n->file, datasync);
+	return r < 0 ? r : times;
 }
 
 void store_usage(struct store *s, struct store_usage *ret_usage)

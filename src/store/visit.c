@@ -37,8 +37,10 @@ void store_secure(struct store *s, uint64_t node)
 
 	pthread_mutex_lock(&n->lock);
 	open = n->file != NULL;
-	if (open)
+	if (open) {
+		IGNORE_RESULT(times_apply(s, n), "then it is the time of the last write");
 		n->opens++;
+	}
 	pthread_mutex_unlock(&n->lock);
 	if (!open)
 		return;

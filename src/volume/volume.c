@@ -84,6 +84,11 @@ static int check_formatted(const struct volume *v, struct errmsg *reterr)
 			   v->vc->name, v->vc->backing);
 }
 
+static bool is_direct(const void *settings, const char *name)
+{
+	return settings_is_direct(settings, name);
+}
+
 static int open_store(struct volume *v, struct errmsg *reterr)
 {
 	struct store_options o = {
@@ -94,6 +99,8 @@ static int open_store(struct volume *v, struct errmsg *reterr)
 			   .event_arg = v },
 		.root_fd = v->backing.root_fd,
 		.hide_lost_found = v->backing.is_mount_root,
+		.is_direct = is_direct,
+		.is_direct_arg = &v->vc->settings,
 		.highest_node = v->highest_node,
 	};
 	int r;

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import CACHE_MODES, is_mounted, parent_of, process_is_gone, wait_for
+from conftest import MAPPING_MODES, is_mounted, parent_of, process_is_gone, wait_for
 from guard_kit import MARKER, Reader, error_of, map_shared
 
 PAGE = MARKER * 1000
@@ -25,7 +25,7 @@ def ends(keeper):
     wait_for(lambda: process_is_gone(keeper), "the keeper to end")
 
 
-@pytest.fixture(params=CACHE_MODES)
+@pytest.fixture(params=MAPPING_MODES)
 def opened(request, make_volume):
     """A mounted volume, in each cache mode, a file of PAGE in it, and a descriptor of that."""
     v = make_volume(cache=request.param)

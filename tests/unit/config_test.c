@@ -115,6 +115,11 @@ static void mistakes_are_named_with_line_reason_and_next_step(void **state)
 		  "backing" },
 		{ "[server]\ncache = fast\n", "t.conf:2: cache = fast: not valid",
 		  "write-through or writeback" },
+		{ "[server]\ndirect_files = none *.log\n", "t.conf:2: direct_files", "or none" },
+		{ "[server]\ndirect_files = *.log\ndirect_files = none\n", "t.conf:3: direct_files",
+		  "or none" },
+		{ "[server]\ndirect_files = pg_wal/*\n", "t.conf:2: direct_files", "own names" },
+		{ "[server]\ndirect_files =\n", "t.conf:2: direct_files", "own names" },
 		{ "[server]\nthreads = 1\n", "t.conf:2: threads = 1", "2 to 256" },
 		{ "[server]\nthreads = 257\n", "t.conf:2: threads = 257", "2 to 256" },
 		{ "[server]\nthreads = 4x\n", "t.conf:2: threads = 4x", "2 to 256" },
@@ -477,6 +482,98 @@ static void a_version_is_only_the_start_of_what_rotates_by_itself(void **state)
 	assert_null(v[3].settings.start);
 }
 
+static bool is_direct(const char *lines, const char *name)
+{
+	CLEANUP_FREE char *text = NULL;
+	CLEANUP_CONFIG struct config *c = NULL;
+
+	if (asprintf(&text,
+		     "[server]\nprotector = file:/k\n%s\n"
+		     "[volume v]\nbacking = /b\nmount = /m\n",
+		     lines) < 0)
+		fail();
+	c = parse(text);
+	return settings_is_direct(&c->volumes[0].settings, name);
+}
+
+static void known_logs_are_direct_by_default_list(void **state)
+{
+	static const char *const logs[] = {
+		"xlogtemp.4711",
+		"000000010000000A000000FF",
+		"000000010000000A000000FF.partial",
+		"ib_logfile0",
+		"ib_logfile101",
+		"#ib_redo12",
+		"#ib_redo13_tmp",
+		"WiredTigerLog.0000000001",
+		"WiredTigerPreplog.0000000001",
+		"WiredTigerTmplog.0000000001",
+	};
+	static const char *const others[] = {
+		"000000010000000A000000FF.ready",
+		"000000010000000a000000ff",
+		"000000010000000A000000F",
+		"000000010000000A000000FF0",
+		"00000002.history",
+		"16384",
+		"ibdata1",
+		"t.ibd",
+		"undo001",
+		"main.db-wal",
+		"main.db-shm",
+		"main.db-journal",
+		"000042.log",
+		"WiredTiger.wt",
+		"collection-0.wt",
+		"data.mdb",
+		"lock.mdb",
+		"default",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(logs); i++)
+		assert_true(is_direct("direct_files = default", logs[i]));
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		assert_false(is_direct("direct_files = default", others[i]));
+}
+
+static void direct_files_are_a_list_of_patterns(void **state)
+{
+	char longest[DIRECT_PATTERN_MAX + 1];
+
+	(void)state;
+	memset(longest, 'n', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	assert_true(is_direct("direct_files = *", longest));
+	assert_true(is_direct("direct_files = *", ".hidden"));
+	assert_true(is_direct("direct_files = default [ab]?.log  c*", "ib_logfile0"));
+	assert_true(is_direct("direct_files = default [ab]?.log  c*", "b1.log"));
+	assert_true(is_direct("direct_files = default [ab]?.log  c*", "c"));
+	assert_false(is_direct("direct_files = default [ab]?.log  c*", "d1.log"));
+	assert_true(is_direct("direct_files = a*\ndirect_files = b*", "a"));
+	assert_true(is_direct("direct_files = a*\ndirect_files = b*", "b"));
+	assert_false(is_direct("direct_files = a*", "ib_logfile0"));
+	assert_false(is_direct("direct_files = none", "none"));
+	assert_false(is_direct("", "16384"));
+}
+
+static void a_volume_has_direct_files_of_its_own(void **state)
+{
+	struct config *c = parse("[server]\nprotector = file:/k\ndirect_files = *.log\n"
+				 "[volume a]\nbacking = /a\nmount = /m\n"
+				 "[volume b]\nbacking = /b\nmount = /n\ndirect_files = none\n"
+				 "[volume c]\nbacking = /c\nmount = /o\ndirect_files = *.wal\n");
+
+	(void)state;
+	assert_true(settings_is_direct(&c->volumes[0].settings, "x.log"));
+	assert_false(settings_is_direct(&c->volumes[1].settings, "x.log"));
+	assert_false(settings_is_direct(&c->volumes[2].settings, "x.log"));
+	assert_true(settings_is_direct(&c->volumes[2].settings, "x.wal"));
+	assert_string_equal(settings_direct_files(&c->volumes[0].settings), "*.log");
+	config_free(c);
+}
+
 /* What a mounted volume takes over, and what it cannot: by name, and nothing that is the same. */
 static void what_differs_is_named(void **state)
 {
@@ -494,6 +591,7 @@ static void what_differs_is_named(void **state)
 		{ "log = /l\n", "", "", "log" },
 		{ "log = /l\n", "log = /z\ncache = write-through\non_denied = read-only\n", "on_denied",
 		  "cache, log" },
+		{ "", "direct_files = default\n", "", "direct_files" },
 		{ "", "[policy]\ncustomer_managed_key = deny\nminimum_rsa_bits = 3072\n",
 		  "customer_managed_key, minimum_rsa_bits", "" },
 		{ "", "[policy]\nrequire_key_backup = yes\n", "require_key_backup", "" },
@@ -524,6 +622,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_version_is_only_the_start_of_what_rotates_by_itself),
 		cmocka_unit_test(what_differs_is_named),
+		cmocka_unit_test(known_logs_are_direct_by_default_list),
+		cmocka_unit_test(direct_files_are_a_list_of_patterns),
+		cmocka_unit_test(a_volume_has_direct_files_of_its_own),
 		cmocka_unit_test(volumes_inherit_and_override),
 		cmocka_unit_test(server_may_come_last),
 		cmocka_unit_test(mistakes_are_named_with_line_reason_and_next_step),

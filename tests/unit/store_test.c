@@ -417,6 +417,152 @@ static void listings_leave_out_what_is_hidden_and_resume(void **state)
 	store_release_file(store, h);
 }
 
+static bool is_log(const void *arg, const char *name)
+{
+	return strstr(name, arg) != NULL;
+}
+
+/* Decided once, by the first name. */
+static void a_file_is_direct_by_the_name_it_was_first_seen_under(void **state)
+{
+	struct store_options o = { .files = *kit_context(&faults_sysio),
+				   .root_fd = root_fd,
+				   .is_direct = is_log,
+				   .is_direct_arg = "log" };
+	struct entry log, data, dir, linked;
+	uint64_t h, nameless;
+
+	(void)state;
+	assert_int_equal(store_close(store), 0);
+	assert_int_equal(store_open(&o, &store), 0);
+	log = create(STORE_ROOT_NODE, "log.tmp", &h);
+	store_release_file(store, h);
+	data = create(STORE_ROOT_NODE, "data", &h);
+	store_release_file(store, h);
+	assert_true(log.direct);
+	assert_false(data.direct);
+	assert_int_equal(store_rename(store, STORE_ROOT_NODE, "log.tmp", STORE_ROOT_NODE, "x", 0),
+			 0);
+	assert_int_equal(store_rename(store, STORE_ROOT_NODE, "data", STORE_ROOT_NODE, "log", 0),
+			 0);
+	assert_true(lookup(STORE_ROOT_NODE, "x").direct);
+	assert_false(lookup(STORE_ROOT_NODE, "log").direct);
+	assert_true(store_is_direct(store, log.node));
+	assert_false(store_is_direct(store, data.node));
+	store_forget(store, data.node, 2);
+	assert_true(lookup(STORE_ROOT_NODE, "log").direct); /* another node */
+	assert_int_equal(store_mkdir(store, &self, STORE_ROOT_NODE, "log.d", 0755, &dir), 0);
+	assert_false(dir.direct);
+	assert_int_equal(
+		store_tmpfile(store, &self, STORE_ROOT_NODE, 0600, O_RDWR, &log, &nameless), 0);
+	assert_int_equal(store_link(store, log.node, STORE_ROOT_NODE, "log.2", &linked), 0);
+	assert_false(linked.direct); /* it had none when it was made */
+	store_release_file(store, nameless);
+}
+
+static struct timespec mtime_below(const char *name)
+{
+	struct stat st;
+
+	assert_int_equal(fstatat(root_fd, name, &st, 0), 0);
+	return st.st_mtim;
+}
+
+static void push(uint64_t node, time_t seconds)
+{
+	const struct timespec mtime = { .tv_sec = seconds, .tv_nsec = 7 };
+
+	faults_arm(1, -EIO, true);
+	assert_int_equal(store_push_mtime(store, node, &mtime), 0);
+	assert_false(faults_disarm()); /* no system call */
+}
+
+static void pushed_times_are_shown_and_reach_the_backing_later(void **state)
+{
+	struct entry e;
+	struct stat st;
+	uint64_t h;
+
+	(void)state;
+	e = create(STORE_ROOT_NODE, "a", &h);
+	write_text(e.node, "text", 0);
+	push(e.node, 1000);
+	assert_int_equal(store_getattr(store, e.node, &st), 0);
+	assert_int_equal(st.st_mtim.tv_sec, 1000);
+	assert_int_equal(st.st_mtim.tv_nsec, 7);
+	assert_int_equal(lookup(STORE_ROOT_NODE, "a").st.st_mtim.tv_sec, 1000);
+	assert_int_equal(store_sync(store, e.node, true), 0);
+	assert_true(mtime_below("a").tv_sec > 1000);
+	assert_int_equal(store_sync(store, e.node, false), 0);
+	assert_int_equal(mtime_below("a").tv_sec, 1000);
+	push(e.node, 2000);
+	write_text(e.node, "more", 4); /* what the kernel cached before */
+	assert_int_equal(store_getattr(store, e.node, &st), 0);
+	assert_int_equal(st.st_mtim.tv_sec, 2000);
+	store_release_file(store, h);
+	assert_int_equal(mtime_below("a").tv_sec, 2000);
+	assert_int_equal(mtime_below("a").tv_nsec, 7);
+	assert_int_equal(store_push_mtime(store, e.node, &st.st_mtim), -EBADF); /* not open */
+}
+
+static void pushed_times_are_on_the_backing_once_a_node_is_secured(void **state)
+{
+	struct entry e, left;
+	uint64_t h;
+
+	(void)state;
+	e = create(STORE_ROOT_NODE, "a", &h);
+	push(e.node, 1000);
+	store_secure(store, e.node);
+	assert_int_equal(mtime_below("a").tv_sec, 1000);
+	left = create(STORE_ROOT_NODE, "left", &h);
+	push(left.node, 2000);
+	assert_int_equal(store_close(store), 0); /* nobody has closed it */
+	assert_int_equal(mtime_below("left").tv_sec, 2000);
+	open_store(&faults_sysio);
+}
+
+static void times_that_somebody_sets_win(void **state)
+{
+	struct attr_change c = { .times_set = true,
+				 .times = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = 5 } } };
+	struct entry e;
+	struct stat st;
+	uint64_t h;
+
+	(void)state;
+	e = create(STORE_ROOT_NODE, "a", &h);
+	push(e.node, 1000);
+	assert_int_equal(store_setattr(store, e.node, &c, &st), 0);
+	assert_int_equal(st.st_mtim.tv_sec, 5);
+	assert_int_equal(mtime_below("a").tv_sec, 5);
+	push(e.node, 2000);
+	c.times[1].tv_nsec = UTIME_OMIT; /* the access time only */
+	c.times[0] = (struct timespec){ .tv_sec = 6 };
+	assert_int_equal(store_setattr(store, e.node, &c, &st), 0);
+	assert_int_equal(st.st_mtim.tv_sec, 2000);
+	assert_int_equal(st.st_atim.tv_sec, 6);
+	store_release_file(store, h);
+	assert_int_equal(mtime_below("a").tv_sec, 2000);
+}
+
+static void a_full_fsync_tells_of_times_that_it_could_not_set(void **state)
+{
+	struct entry e;
+	uint64_t h;
+
+	(void)state;
+	e = create(STORE_ROOT_NODE, "a", &h);
+	push(e.node, 1000);
+	faults_only("utimensat");
+	faults_arm(1, -EIO, false);
+	assert_int_equal(store_sync(store, e.node, false), -EIO);
+	assert_true(faults_disarm());
+	faults_only(NULL);
+	assert_int_equal(store_sync(store, e.node, false), 0);
+	store_release_file(store, h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -436,6 +582,11 @@ int main(void)
 		TEST(looking_up_takes_two_calls),
 		TEST(attributes_change_as_asked),
 		TEST(links_are_read_and_reported),
+		TEST(a_file_is_direct_by_the_name_it_was_first_seen_under),
+		TEST(pushed_times_are_shown_and_reach_the_backing_later),
+		TEST(pushed_times_are_on_the_backing_once_a_node_is_secured),
+		TEST(times_that_somebody_sets_win),
+		TEST(a_full_fsync_tells_of_times_that_it_could_not_set),
 		TEST(listings_leave_out_what_is_hidden_and_resume),
 	};
 

@@ -191,6 +191,8 @@ static void print_place(FILE *out, const json_t *v)
 	fprintf(out, "  mounted    %s by process %lld, cache %s, tdefs %s\n",
 		when(v, "mounted_at", text), number_of(v, "pid"), text_of(v, "cache"),
 		text_of(v, "version"));
+	if (strcmp(text_of(v, "direct_files"), "none") != 0)
+		fprintf(out, "  direct     %s\n", text_of(v, "direct_files"));
 	print_transport(out, json_object_get(v, "transport"), text_of(v, "libfuse"));
 	fprintf(out, "  served     %lld reads, %lld writes, %lld fsyncs; %lld open files\n",
 		number_of(counters, "reads"), number_of(counters, "writes"),
