@@ -167,10 +167,12 @@ class Volume:
             "-out", path)
         os.chmod(path, 0o600)
 
+    def written_settings(self):
+        return {**self.settings, **CACHE_SETTINGS.get(self.settings.get("cache"), {})}
+
     def write_config(self, **settings):
         self.settings.update(settings)
-        written = {**self.settings, **CACHE_SETTINGS.get(self.settings.get("cache"), {})}
-        more = "".join(f"{k} = {v}\n" for k, v in written.items())
+        more = "".join(f"{k} = {v}\n" for k, v in self.written_settings().items())
         self.config.write_text(
             f"[server]\nprotector = file:{self.key}\nstate_dir = {self.state}\n"
             f"runtime_dir = {self.directory}/run\nevent_dir = {self.directory}/events\n"

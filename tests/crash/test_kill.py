@@ -10,7 +10,7 @@ import pytest
 from conftest import CACHE_MODES, SANITIZED, wait_for
 
 PAGE, PAGES, BLOCK = 16384, 400, 4096
-ROUNDS = 2 if SANITIZED else 8
+ROUNDS = 2 if SANITIZED else 6
 
 
 def page(number, version):

@@ -17,8 +17,8 @@ def test_killed_in_mid_load(make_volume, directory, flush_method, victim):
     # whose buffered write ends in between is lost with the page cache that a writeback mount's
     # daemon takes along (a power cut does the same to any file system). What fsync promised
     # beneath a writeback mount, tests/crash/test_kill.py looks for.
-    writeback = flush_method == "fsync" and victim == "server"
-    v = make_volume(cache="writeback" if writeback else "write-through")
+    cache = {("fsync", "server"): "direct-logs", ("O_DIRECT", "server"): "direct"}
+    v = make_volume(cache=cache.get((flush_method, victim), "write-through"))
     v.mount()
     db = MariaDB(v.mount_point / "data", directory / "mariadb", flush_method).create()
     acked = set()

@@ -53,7 +53,7 @@ def kill_in_mid_load(v, pg, victim, kills):
 
 
 @pytest.mark.parametrize("victim", ["server", "tdefs"])
-@pytest.mark.parametrize("cache", ["write-through", "writeback"])
+@pytest.mark.parametrize("cache", ["write-through", "direct-logs"])
 def test_killed_in_mid_load(start, cache, victim):
     v, pg = start(cache=cache)
     kills = KILLS if cache == "write-through" else max(2, KILLS // 3)

@@ -18,8 +18,8 @@ def engines():
 
 
 def test_postgresql_loses_the_key_twice(make_guarded, engines, directory):
-    """Through a writeback cache, which has most to lose."""
-    v = make_guarded(cache="writeback")
+    """Through a writeback cache, which has most to lose, and a log that goes past it."""
+    v = make_guarded(cache="direct-logs")
     pg = PostgreSQL(v.mount_point / "data", directory / "pg").create()
     engines.append(pg)
     acked = set()

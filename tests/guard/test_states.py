@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import BUILD, CACHE_MODES, is_mounted, process_is_gone, wait_for
+from conftest import BUILD, CACHE_MODES, MAPPING_MODES, is_mounted, process_is_gone, wait_for
 from guard_kit import MARKER, Reader, error_of, holds, map_shared, write_all
 
 PAGE = MARKER * 1000
@@ -75,7 +75,7 @@ def test_a_purged_key_does_not_resume(make_guarded):
     assert result.returncode == 4 and "inaccessible" in result.stdout
 
 
-@pytest.mark.parametrize("cache", CACHE_MODES)
+@pytest.mark.parametrize("cache", MAPPING_MODES)
 def test_nothing_that_was_written_before_is_lost(make_guarded, cache):
     """Dirty pages of the cache and of a mapping are written on the way down."""
     v = make_guarded(cache=cache)
@@ -99,7 +99,7 @@ def test_nothing_that_was_written_before_is_lost(make_guarded, cache):
 
 
 @pytest.mark.unsanitized("a sanitizer's shadow is too much to search")
-@pytest.mark.parametrize("cache", CACHE_MODES)
+@pytest.mark.parametrize("cache", MAPPING_MODES)
 def test_no_plaintext_is_left(make_guarded, cache):
     """Not in the page cache, not in mappings of other processes, not in the daemon; nor its keys."""
     v = make_guarded(cache=cache)
@@ -170,6 +170,28 @@ def test_fsync_of_what_was_written_before_works_while_down(make_guarded, cache):
     v.control_until("inaccessible")
     os.fsync(fd)
     os.close(fd)
+
+
+@pytest.mark.parametrize("cache", CACHE_MODES)
+def test_who_writes_past_the_cache_is_refused_at_once(make_guarded, cache):
+    """Also within a writeback mount, where all others learn of it by their next fsync."""
+    v = make_guarded(cache=cache, **({} if cache == "direct" else {"direct_files": "*.log"}))
+    log = os.open(v.mount_point / "x.log", os.O_CREAT | os.O_RDWR)
+    write_all(log, PAGE)
+    v.control("drill", kind="outage", seconds=60)
+    v.control_until("read-only")
+    assert error_of(os.pwrite, log, b"x", 0) == "EROFS"
+    assert error_of(os.ftruncate, log, 0) == "EROFS"
+    assert os.pread(log, len(MARKER), 0) == MARKER
+    v.control("lock")
+    v.control_until("inaccessible")
+    assert error_of(os.pwrite, log, b"x", 0) == "ENOKEY"
+    assert error_of(os.pread, log, 1, 0) == "ENOKEY"
+    v.control("resume")
+    v.control_until("read-only")
+    assert os.pread(log, len(PAGE) + 1, 0) == PAGE  # nothing of it was kept, and nothing is latched
+    os.fsync(log)
+    os.close(log)
 
 
 def test_a_lock_that_cannot_be_kept_says_so(make_guarded):

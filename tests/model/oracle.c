@@ -6,7 +6,9 @@
  * mixed; caches are dropped; the mount is unmounted and mounted again by a
  * command of the caller's.
  *
- * usage: oracle DIR_ON_MOUNT PLAIN_DIR SEED OPERATIONS REMOUNT_COMMAND
+ * usage: oracle DIR_ON_MOUNT PLAIN_DIR SEED OPERATIONS REMOUNT_COMMAND [unmapped]
+ *
+ * "unmapped": without mappings, which a direct file cannot have.
  *
  * Bytes are never stored through a mapping beyond the end of the file: Linux
  * up to 7.2 shows them when the file grows (test_oracle.py shows it).
@@ -39,6 +41,7 @@ struct side {
 
 static struct side sides[2] = { { .name = "mount" }, { .name = "plain" } };
 static uint64_t random_state;
+static bool unmapped;
 static unsigned long step;
 static const char *operation = "start";
 static _Alignas(PAGE) uint8_t data[MOST + PAGE], seen[2][MOST + PAGE];
@@ -238,7 +241,7 @@ static void unmap(void)
 static void op_map(void)
 {
 	unmap();
-	if (draw(3) == 0)
+	if (draw(3) == 0 || unmapped)
 		return;
 	for (int i = 0; i < 2; i++) {
 		sides[i].map = mmap(NULL, MOST, PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -381,8 +384,10 @@ int main(int argc, char **argv)
 {
 	unsigned long count;
 
-	if (argc != 6) {
-		fputs("usage: oracle DIR_ON_MOUNT PLAIN_DIR SEED OPERATIONS REMOUNT_COMMAND\n",
+	unmapped = argc == 7 && strcmp(argv[6], "unmapped") == 0;
+	if (argc != 6 && !unmapped) {
+		fputs("usage: oracle DIR_ON_MOUNT PLAIN_DIR SEED OPERATIONS REMOUNT_COMMAND "
+		      "[unmapped]\n",
 		      stderr);
 		return 2;
 	}

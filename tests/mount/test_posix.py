@@ -15,7 +15,7 @@ import struct
 import threading
 
 import pytest
-from conftest import run
+from conftest import EACH_MODE, run
 
 libc = ctypes.CDLL(None, use_errno=True)
 FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE = 1, 2, 16
@@ -187,6 +187,7 @@ def test_rename(mnt):
     assert error_of(renameat2, mnt / "d", mnt / "x", RENAME_WHITEOUT) == errno.EINVAL
 
 
+@EACH_MODE
 def test_unlinked_files_go_on(mnt):
     fd = os.open(mnt / "f", os.O_CREAT | os.O_RDWR)
     os.write(fd, b"before")
@@ -225,6 +226,7 @@ def test_inode_numbers_are_stable(volume, mnt):
 
 # Owners, modes, times.
 
+@EACH_MODE
 def test_new_files_belong_to_their_maker(mnt):
     os.chmod(mnt, 0o777)
 
@@ -317,6 +319,7 @@ def test_times(mnt):
     assert os.lstat(mnt / "l").st_mtime_ns == 6 and os.stat(f).st_mtime_ns != 6
 
 
+@EACH_MODE
 def test_times_survive_a_remount(volume, mnt):
     with open(mnt / "f", "wb") as f:
         f.write(b"x" * 100)
@@ -327,6 +330,7 @@ def test_times_survive_a_remount(volume, mnt):
     assert os.stat(mnt / "f").st_mtime_ns == 10**18 + 5
 
 
+@EACH_MODE
 def test_block_figures(volume, mnt):
     with open(mnt / "f", "wb") as f:
         f.write(os.urandom(100_000))
@@ -354,6 +358,7 @@ def test_mount_is_what_it_says(volume, mnt):
 
 # Contents.
 
+@EACH_MODE
 def test_large_and_odd_writes(mnt):
     content = os.urandom(3 * 1024 * 1024 + 777)
     (mnt / "f").write_bytes(content)
@@ -365,6 +370,7 @@ def test_large_and_odd_writes(mnt):
     assert (mnt / "f").read_bytes() == expect
 
 
+@EACH_MODE
 def test_beyond_four_gigabytes(volume, mnt):
     offsets = [(1 << 32) - 5, (1 << 32) + 4091, (1 << 35) + 1, (1 << 40) - 16]
     fd = os.open(mnt / "f", os.O_CREAT | os.O_RDWR)
@@ -398,6 +404,7 @@ def test_holes_are_found(volume, mnt):
     assert (mnt / "g").read_bytes() == (mnt / "f").read_bytes()
 
 
+@EACH_MODE
 def test_fallocate(mnt):
     fd = os.open(mnt / "f", os.O_CREAT | os.O_RDWR)
     os.posix_fallocate(fd, 0, 1 << 20)
@@ -416,6 +423,7 @@ def test_fallocate(mnt):
     os.close(fd)
 
 
+@EACH_MODE
 def test_truncate(mnt):
     f = mnt / "f"
     f.write_bytes(b"0123456789" * 1000)
@@ -431,6 +439,7 @@ def test_truncate(mnt):
     assert error_of(os.truncate, mnt, 0) == errno.EISDIR
 
 
+@EACH_MODE
 def test_append_by_several_writers(mnt):
     def body(me):
         with open(mnt / "log", "ab", buffering=0) as f:
@@ -446,6 +455,7 @@ def test_append_by_several_writers(mnt):
     assert len(lines) == 1800 and len(set(lines)) == 1800
 
 
+@EACH_MODE
 @pytest.mark.parametrize("flags", [os.O_SYNC, os.O_DSYNC, os.O_DIRECT, os.O_DIRECT | os.O_DSYNC])
 def test_open_flags(mnt, flags):
     fd = os.open(mnt / "f", os.O_CREAT | os.O_RDWR | flags)
@@ -570,6 +580,7 @@ def test_extended_attributes_are_honestly_absent(mnt):
     assert run("setfacl", "-m", "u:1000:r", mnt / "f", check=False).returncode != 0
 
 
+@EACH_MODE
 def test_copy_file_range(mnt):
     content = os.urandom(300_000)
     (mnt / "a").write_bytes(content)
@@ -650,6 +661,7 @@ def lock_conflicts(path, how):
     return as_user(0, 0, try_it)
 
 
+@EACH_MODE
 def test_posix_locks(mnt):
     (mnt / "f").write_bytes(bytes(100))
     fd = os.open(mnt / "f", os.O_RDWR)
@@ -718,6 +730,7 @@ def test_looked_up_files_hold_no_descriptor(volume, mnt):
     assert len(os.listdir(f"/proc/{volume.pid}/fd")) < 200
 
 
+@EACH_MODE
 def test_many_threads_on_one_file(mnt):
     block = 8192
     fd = os.open(mnt / "f", os.O_CREAT | os.O_RDWR)
@@ -783,6 +796,7 @@ def test_no_plaintext_on_disk(volume, mnt):
     assert checked > 100_000
 
 
+@EACH_MODE
 @pytest.mark.parametrize("damage", ["zeroed", "flipped"])
 def test_damaged_file_header_is_an_error_never_an_empty_file(volume, mnt, damage):
     with open(mnt / "f", "wb") as f:

@@ -6,7 +6,7 @@ import os
 import threading
 
 import pytest
-from conftest import CACHE_MODES, is_mounted, run, wait_for
+from conftest import MAPPING_MODES, is_mounted, run, wait_for
 from engines import Load, PostgreSQL, SQLite, give_to
 from guard_kit import error_of
 
@@ -56,7 +56,7 @@ def changes(mount):
             lambda: os.chmod(d[8] / "old", 0o600), lambda: os.mkfifo(d[9] / "pipe")]
 
 
-@pytest.mark.parametrize("cache", CACHE_MODES)
+@pytest.mark.parametrize("cache", MAPPING_MODES)
 def test_a_freeze_holds_every_change_and_nothing_else(make_volume_in, cache):
     v = make_volume_in(cache=cache, threads=4)
     m = v.mount_point

@@ -25,7 +25,7 @@ class VaultVolume(Volume):
              "client_id": self.identity.client_id, "client_secret_file": self.secret_file,
              "authority_host": self.vault.url, "state_dir": self.state,
              "runtime_dir": self.directory / "run", "event_dir": self.directory / "events",
-             "log": self.log, **self.settings}
+             "log": self.log, **self.written_settings()}
         lines = "".join(f"{k} = {v}\n" for k, v in s.items() if v is not None)
         self.config.write_text(f"[policy]\n{self.policy}\n[server]\n{lines}[volume {self.name}]\n"
                                f"backing = {self.backing}\nmount = {self.mount_point}\n")
