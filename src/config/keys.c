@@ -114,8 +114,8 @@ static const struct config_key keys[] = {
 	{ "cache", KEY_IN_BOTH, &value_choice, SETTING(cache), "write-through or writeback", 0, 0,
 	  cache_modes },
 	PLAIN("direct_files", KEY_IN_BOTH, &value_patterns, SETTING(direct_files),
-	      "patterns of files' own names, with spaces, \"default\" among them for the logs of "
-	      "known engines; or none"),
+	      "patterns of files' own names, with spaces, default among them for the logs of known "
+	      "engines; or none"),
 	{ "io_uring", KEY_IN_BOTH, &value_choice, SETTING(io_uring), "yes, no or auto", 0, 0,
 	  io_uring_uses },
 	{ "threads", KEY_IN_BOTH, &value_count, SETTING(threads), "2 to 256", 2, 256, NULL },
