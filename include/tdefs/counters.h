@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a mounted volume counts. One table of names, used by status now and by
- * the metrics text later; names are user-visible and stable.
+ * What a mounted volume counts. One table of names, used by status and by the
+ * metrics text; names are user-visible and stable.
+ *
+ * Requests are counted because they are what a mount costs: each takes a way into
+ * the daemon and back. tests/speed says how many an engine's operation may need.
  */
 #ifndef TDEFS_COUNTERS_H
 #define TDEFS_COUNTERS_H
@@ -19,6 +22,19 @@ enum counter {
 	COUNTER_ERRORS_LATCHED,	 /* errors that began to be held for the next fsync */
 	COUNTER_ERRORS_RELEASED, /* of these, those that were reported and let go */
 	COUNTER_DAMAGED_HEADERS, /* file headers refused */
+	/* Requests that reached the daemon, but for reads, writes and syncs of files. */
+	COUNTER_LOOKUPS,
+	COUNTER_FORGETS,
+	COUNTER_GETATTRS,
+	COUNTER_SETATTRS,
+	COUNTER_OPENS,	  /* of files and directories */
+	COUNTER_CREATES,  /* whatever makes a name: files, directories, links */
+	COUNTER_RELEASES, /* of files and directories */
+	COUNTER_DELETES,  /* of files and directories */
+	COUNTER_RENAMES,
+	COUNTER_READDIRS,
+	COUNTER_SYNCDIRS,
+	COUNTER_OTHERS, /* fallocate, lseek, readlink, statfs, ... */
 	COUNTER_MAX,
 };
 

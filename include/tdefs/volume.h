@@ -175,7 +175,7 @@ const struct volume_config *volume_config(const struct volume *v);
 void volume_header(const struct volume *v, struct volume_header *ret_header);
 /* Whether tdefs.conf, as it was read last, names another protector than the header. */
 bool volume_protector_drift(const struct volume *v);
-const struct counters *volume_counters(const struct volume *v);
+struct counters *volume_counters(struct volume *v);
 const struct vault_counts *volume_vault_counts(const struct volume *v);
 /* Who we are to its vault; asks nobody. */
 void volume_describe_vault(const struct volume *v, struct vault_identity *ret_identity);

@@ -151,9 +151,14 @@ static void operations(struct exposition *e, const struct status_source *s)
 	static const struct {
 		const char *name;
 		enum counter counter;
-	} table[] = { { "read", COUNTER_READS },
-		      { "write", COUNTER_WRITES },
-		      { "fsync", COUNTER_SYNCS } };
+	} table[] = { { "read", COUNTER_READS },       { "write", COUNTER_WRITES },
+		      { "fsync", COUNTER_SYNCS },      { "lookup", COUNTER_LOOKUPS },
+		      { "forget", COUNTER_FORGETS },   { "getattr", COUNTER_GETATTRS },
+		      { "setattr", COUNTER_SETATTRS }, { "open", COUNTER_OPENS },
+		      { "create", COUNTER_CREATES },   { "release", COUNTER_RELEASES },
+		      { "delete", COUNTER_DELETES },   { "rename", COUNTER_RENAMES },
+		      { "readdir", COUNTER_READDIRS }, { "fsyncdir", COUNTER_SYNCDIRS },
+		      { "other", COUNTER_OTHERS } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
 		exposition_count(e, "", EXPOSITION_LABELS(VOLUME, { "operation", table[i].name }),

@@ -25,6 +25,7 @@ struct fs {
 	struct gate *gate;
 	struct volume_cache cache;
 	struct freeze *freeze;
+	struct counters *counters;
 	struct freeze_server freeze_server;
 	struct file_room held_room;   /* its own, once something was held */
 	struct ring *ring;	      /* NULL: all requests come by /dev/fuse */
@@ -66,6 +67,9 @@ void serve_on_ring(void *arg, uint8_t *request, size_t len, uint8_t *room);
 /* Of struct freeze_server; `arg` is the fs. */
 void serve_prepare_to_hold(void *arg);
 void serve_held(void *arg, void *request, size_t len);
+
+/* Count a request, as the kernel sent it: each once, when it comes. */
+void fs_count(struct fs *fs, const void *request, size_t len);
 
 /* Would this request, as the kernel sent it, change the backing? */
 bool hold_concerns(const void *request, size_t len);

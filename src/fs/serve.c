@@ -23,6 +23,7 @@ struct file_room fs_room(void)
 /* While the volume is frozen, what would change it is kept for later, and this thread is free. */
 void serve_request(struct fs *fs, const struct fuse_buf *buf, size_t len)
 {
+	fs_count(fs, buf->mem, len);
 	if (!hold_concerns(buf->mem, len)) {
 		fuse_session_process_buf(fs->session, buf);
 	} else if (freeze_enter(fs->freeze, buf->mem, len)) {
@@ -50,6 +51,7 @@ void serve_on_ring(void *arg, uint8_t *request, size_t len, uint8_t *room)
 	const struct fuse_buf buf = { .mem = request, .size = len };
 
 	thread_room = (struct file_room){ room, FS_ROOM_LEN };
+	fs_count(fs, request, len);
 	if (!hold_concerns(request, len)) {
 		fuse_session_process_buf(fs->session, &buf);
 	} else {

@@ -289,6 +289,7 @@ int fs_mount(const struct fs_options *options, struct fs **ret_fs, struct errmsg
 	fs->settings = &vc->settings;
 	fs->gate = volume_gate(options->volume);
 	fs->freeze = volume_freeze(options->volume);
+	fs->counters = volume_counters(options->volume);
 	fs->cache = (struct volume_cache){ drop_pages, fs };
 	fs->freeze_server = (struct freeze_server){ serve_prepare_to_hold, serve_held, fs };
 	fuse_set_log_func(log_library);

@@ -341,7 +341,7 @@ void volume_set_cache(struct volume *v, const struct volume_cache *cache)
 	atomic_store(&v->cache, cache);
 }
 
-const struct counters *volume_counters(const struct volume *v)
+struct counters *volume_counters(struct volume *v)
 {
 	return &v->counters;
 }
