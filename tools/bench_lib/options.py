@@ -11,11 +11,11 @@ from conftest import BUILD
 
 from .machine import FILE_SYSTEMS
 from .sides import OURS, PEERS, RING, all_sides, missing_peers
-from .suite_files import Files, SQLite
+from .suite_files import Files, Mount, SQLite
 from .suite_fio import Daemon, Fio
 from .suite_servers import Pgbench, Sysbench
 
-SUITES = {suite.name: suite for suite in (Pgbench, Sysbench, SQLite, Fio, Files, Daemon)}
+SUITES = {suite.name: suite for suite in (Pgbench, Sysbench, SQLite, Fio, Files, Mount, Daemon)}
 FULL = {"rounds": 5, "seconds": 5, "scale": 10, "size": 256, "transactions": 10000, "files": 10000}
 QUICK = {"rounds": 1, "seconds": 1, "scale": 1, "size": 32, "transactions": 100, "files": 100}
 MIB_OF_SCALE = 15  # what pgbench's tables take
@@ -145,6 +145,8 @@ def _check(parser, options):
     if os.geteuid() != 0 or not os.access("/dev/fuse", os.R_OK | os.W_OK):
         parser.error("this mounts file systems: run it as root, with /dev/fuse")
     builds = {BUILD, *(Path(s["build"]) for _, s in options.side if "build" in s)}
+    if options.ring_build:
+        builds.add(Path(options.ring_build))
     for build in builds if set(options.ours) & set(options.sides) else ():
         if not os.access(build / "tdefs", os.X_OK):
             parser.error(f"there is no tdefs in {build}: build it, or set TDEFS_BUILD")

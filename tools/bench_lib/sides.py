@@ -47,12 +47,15 @@ class Plain:
     def close(self):
         pass
 
-    def settle(self):
-        """Put everything on disk, the mount's files one by one, and drop it from the cache."""
+    def settle(self, below="."):
+        """
+        Put everything on disk, the mount's files below that one by one, and drop them from the
+        cache; of the backing directory, where names may be others, all.
+        """
         os.sync()
-        for_each_file(self.root, os.fsync)
+        for_each_file(self.root / below, os.fsync)
         os.sync()
-        for top in dict.fromkeys([self.root, self.backing]):
+        for top in dict.fromkeys([self.root / below, self.backing]):
             for_each_file(top, lambda fd: os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED))
 
 
@@ -71,19 +74,16 @@ class Tdefs(Plain):
         self.volume.build = Path(build)
 
     def open(self):
-        self.root = self.volume.format().mount()
-        self.pid = self.volume.pid
+        self.volume.format()
+        self.mount()
 
-    def mount_again(self):
-        """Unmounts, and returns the function that mounts: what it takes is the start-up."""
-        self.volume.unmount()
-
-        def mount():
-            self.volume.tdefs("mount", self.volume.name)
-        return mount
-
-    def mounted_again(self):
-        self.pid = self.volume.pid = self.volume.status()["pid"]
+    def mount(self):
+        """Unless it is."""
+        if is_mounted(self.volume.mount_point):
+            self.volume.pid = self.volume.status()["pid"]
+        else:
+            self.volume.mount()
+        self.root, self.pid = self.volume.mount_point, self.volume.pid
 
     def close(self):
         self.volume.close()
@@ -108,13 +108,6 @@ class Peer(Plain):
         self.key.write_text(os.urandom(32).hex() + "\n")
         if self.COMMANDS[self.name][0]:
             measured(*self._command(0))
-        self._mount()
-
-    def _command(self, which):
-        return [word.format(key=self.key, backing=self.backing, root=self.root)
-                for word in self.COMMANDS[self.name][which].split()]
-
-    def _mount(self):
         with open(self.work / "log", "wb") as log, open(self.key, "rb") as key:
             self.process = subprocess.Popen(self._command(1), stdin=key, stdout=log, stderr=log,
                                             start_new_session=True)
@@ -123,13 +116,9 @@ class Peer(Plain):
             raise RuntimeError((self.work / "log").read_text(errors="replace").strip())
         self.pid = self.process.pid
 
-    def mount_again(self):
-        run("umount", self.root)
-        self.process.wait(30)
-        return self._mount
-
-    def mounted_again(self):
-        pass
+    def _command(self, which):
+        return [word.format(key=self.key, backing=self.backing, root=self.root)
+                for word in self.COMMANDS[self.name][which].split()]
 
     def close(self):
         if self.process is None:

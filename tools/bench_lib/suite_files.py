@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """SQLite, and files without an engine."""
 
+import os
 import secrets
 import shutil
 import time
 from pathlib import Path
 
 from .programs import measured
-from .sides import Native
+from .sides import Native, Tdefs
 from .suite import Suite
+
+
+def timed(do):
+    start = time.monotonic()
+    do()
+    return time.monotonic() - start
 
 
 class SQLite(Suite):
@@ -47,9 +54,7 @@ class SQLite(Suite):
             path.unlink()
         self._shell(side, self.make)
         side.settle()
-        start = time.monotonic()
-        self._shell(side, self.insert)
-        return self.transactions / (time.monotonic() - start)
+        return self.transactions / timed(lambda: self._shell(side, self.insert))
 
 
 class Files(Suite):
@@ -72,17 +77,45 @@ class Files(Suite):
         what, place = self.rows[row][1], side.root / self.name / "many"
         if what == self.CREATE:
             shutil.rmtree(place, ignore_errors=True)
-            return self._timed(lambda: self._create(place))
+            return timed(lambda: self._create(place))
         if not place.exists():
             self._create(place)
         if what == self.REMOVE:
-            return self._timed(lambda: measured("rm", "-r", place))
-        side.settle()
+            return timed(lambda: measured("rm", "-r", place))
+        os.sync()
         Path("/proc/sys/vm/drop_caches").write_text("2", encoding="ascii")  # names and inodes
-        return self._timed(lambda: measured("ls", "-l", place))
+        return timed(lambda: measured("ls", "-l", place))
+
+
+class Mount(Suite):
+    """From the command to the first answer. The empty files are made beneath, as names are the same."""
+
+    name = "mount"
+
+    def __init__(self, options):
+        self.files = 10 * options.files
+        self.rows = {f"over {self.files} files": ("s",)}
 
     @staticmethod
-    def _timed(do):
-        start = time.monotonic()
-        do()
-        return time.monotonic() - start
+    def applies(side):
+        return isinstance(side, Tdefs)
+
+    def prepare(self, side):
+        side.volume.unmount()
+        try:
+            for n in range(self.files):
+                place = side.backing / self.name / str(n // 1000)
+                if n % 1000 == 0:
+                    place.mkdir(parents=True)
+                (place / str(n)).touch()
+        finally:
+            side.mount()
+
+    def measure(self, side, row):
+        side.volume.unmount()
+        try:
+            seconds = timed(lambda: side.volume.tdefs("mount", side.volume.name) and
+                            os.listdir(side.root))
+        finally:
+            side.mount()
+        return seconds

@@ -3,7 +3,7 @@
 
 import json
 import os
-import time
+import resource
 from pathlib import Path
 
 from .programs import measured
@@ -77,7 +77,7 @@ def memory(pid, which):
 
 
 class Daemon(Suite):
-    """What the process behind a mount takes: for one request, for open files, and to start."""
+    """What the process behind a mount takes: for one request, and for open files."""
 
     name = "daemon"
     needs = {"fio": "fio"}
@@ -88,40 +88,38 @@ class Daemon(Suite):
 
     def __init__(self, options):
         self.size, self.seconds, self.files = options.size, max(1, options.seconds // 2), options.files
-        self.mount = f"mount of {10 * self.files} files"
         self.rows = {
             **{name: ("µs",) for name in self.WORK},
             f"resident memory, {self.files} open files": ("MiB", "Rss"),
             f"locked memory, {self.files} open files": ("MiB", "Locked"),
-            self.mount: ("s",),
         }
 
     @staticmethod
     def applies(side):
         return side.pid is not None
 
+    def set_up(self, data, work, sides):
+        """As many files open at once as there may be: ours, and so the daemon's."""
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
     def prepare(self, side):
         super().prepare(side)
-        fio(side.root / "daemon/data", self.size, self.seconds, WRITE_ALL)
-        for n in range(10 * self.files):
-            if n % 1000 == 0:
-                (side.root / f"daemon/{n // 1000}").mkdir()
-            # Each of the first, which will be open, has a key of its own: it is not empty.
-            with open(side.root / f"daemon/{n // 1000}/{n}", "wb") as f:
-                f.write(b"x" * 8192 if n < self.files else b"")
-        side.settle()
+        (side.root / "daemon/fio").mkdir()
+        (side.root / "daemon/many").mkdir()
+        fio(side.root / "daemon/fio/data", self.size, self.seconds, WRITE_ALL)
+        for n in range(self.files):  # each with something in it, and so a key of its own
+            (side.root / f"daemon/many/{n}").write_bytes(b"x" * 512)
 
     def measure(self, side, row):
         if row in self.WORK:
             return self._cpu(side, self.WORK[row])
-        if row == self.mount:
-            return self._mount(side)
         return self._open(side, self.rows[row][1])
 
     def _cpu(self, side, how):
-        side.settle()
+        side.settle("daemon/fio")
         before = cpu_seconds(side.pid)
-        job = fio(side.root / "daemon/data", self.size, self.seconds, how)
+        job = fio(side.root / "daemon/fio/data", self.size, self.seconds, how)
         requests = job["read"]["total_ios"] + job["write"]["total_ios"]
         return (cpu_seconds(side.pid) - before) / requests * 1e6
 
@@ -129,20 +127,9 @@ class Daemon(Suite):
         opened = []
         try:
             for n in range(self.files):
-                opened.append(os.open(side.root / f"daemon/{n // 1000}/{n}", os.O_RDWR))
+                opened.append(os.open(side.root / f"daemon/many/{n}", os.O_RDWR))
                 os.pread(opened[-1], 16, 0)
             return memory(side.pid, which)
         finally:
             for fd in opened:
                 os.close(fd)
-
-    @staticmethod
-    def _mount(side):
-        """Until it answers; what it takes to end is not counted."""
-        mount = side.mount_again()
-        start = time.monotonic()
-        mount()
-        os.listdir(side.root)
-        seconds = time.monotonic() - start
-        side.mounted_again()
-        return seconds
