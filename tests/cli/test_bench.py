@@ -72,6 +72,7 @@ def test_the_table_goes_between_its_marks():
     assert f"| {READ_WRITE} | 10.00 tps | 0.90 (0.90–0.90) | ≥ 0.88 |" in text
     page = f"before\n{markdown.BEGIN}\nold\n{markdown.END}\nafter\n"
     assert markdown.put(page, text) == f"before\n{markdown.BEGIN}\n{text}{markdown.END}\nafter\n"
+    assert markdown.table(report(row(READ_WRITE, "tps", plain=[1])), "a.svg").startswith("![Speed ")
     assert markdown.put(markdown.put(page, text), "x\n").count("x\n") == 1
     assert markdown.put("a page without marks\n", text) == text
     with pytest.raises(RuntimeError):

@@ -31,11 +31,12 @@ def _line(cells):
     return "| " + " | ".join(cells) + " |\n"
 
 
-def table(report):
-    """The table, then what it was measured on and what was not."""
+def table(report, picture=None):
+    """The picture, if there is one; the table; then what it was measured on and what was not."""
     sides = report["sides"]
     aims = [side for side in ("tdefs", RING) if side in sides]
-    text = _line(["", *sides, *(f"target of {side}" for side in aims)])
+    text = f"![Speed by the plain directory's]({picture})\n\n" if picture else ""
+    text += _line(["", *sides, *(f"target of {side}" for side in aims)])
     text += "|---" * (1 + len(sides) + len(aims)) + "|\n"
     for row in report["rows"]:
         name = f"{row['row']}{', time' if row['unit'] == 's' else ''}"
