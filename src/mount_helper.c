@@ -14,9 +14,19 @@ enum { MOUNT_DONE = 0, MOUNT_USAGE = 1, MOUNT_FAILED = 32 };
 static int refuse(const char *what, const char *which)
 {
 	fprintf(stderr,
-		"mount.tdefs: %s%s\n  next: mount -t tdefs NAME DIR [-o config=FILE,accept_header,"
-		"new_uuid]; the rest is said in tdefs.conf\n",
+		"mount.tdefs: %s%s\n  next: mount -t tdefs NAME DIR [-o "
+		"config=FILE,accept_header]; "
+		"the rest is said in tdefs.conf\n",
 		what, which);
+	return MOUNT_USAGE;
+}
+
+/* What stands in fstab is done at each boot. */
+static int refuse_new_uuid(void)
+{
+	fputs("mount.tdefs: new_uuid is no mount option: a copy is given a UUID of its own once\n"
+	      "  next: tdefs mount NAME --new-uuid, and unmount it; then mount it without\n",
+	      stderr);
 	return MOUNT_USAGE;
 }
 
@@ -48,7 +58,7 @@ static int take_option(char *option, bool sloppy, struct arguments *a)
 	else if (strcmp(option, "accept_header") == 0)
 		a->accept_header = true;
 	else if (strcmp(option, "new_uuid") == 0)
-		a->new_uuid = true;
+		return refuse_new_uuid();
 	else if (option[0] && !sloppy && !is_for_others(option))
 		return refuse("unknown mount option: ", option);
 	return -1;

@@ -22,6 +22,8 @@ enum protector_kind {
 enum protector_kind protector_kind_of(const char *kid);
 const char *protector_kind_name(enum protector_kind kind); /* as users read it */
 bool protector_is_customer_managed(const char *kid);
+/* How such a key is backed up, in a few words; static. */
+const char *protector_backup_way(const char *kid);
 
 /* What is done with a protector. A mount is only ever noted: no policy keeps a database down. */
 enum policy_act { POLICY_ROTATE, POLICY_REWRAP, POLICY_FORMAT, POLICY_IMPORT, POLICY_MOUNT };

@@ -78,6 +78,9 @@ int protector_wrap(struct vault *vault, const char *kid, const struct secret *pl
 		   const struct wrap_limits *limits, struct vault_wrapped *ret_wrapped,
 		   struct errmsg *reterr) WARN_UNUSED;
 
+/* The exit code of a vault's refusal: EXIT_CODE_TRY_AGAIN where nobody answered. */
+enum exit_code protector_exit_code(const struct vault_report *report);
+
 /* A vault's refusal as an errno and the sentence in its report. */
 int protector_failed(const struct vault_report *report, struct errmsg *reterr);
 

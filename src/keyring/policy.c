@@ -31,6 +31,12 @@ const char *protector_kind_name(enum protector_kind kind)
 	return names[kind];
 }
 
+const char *protector_backup_way(const char *kid)
+{
+	return protector_is_customer_managed(kid) ? "az keyvault key backup, tdefs-vault backup"
+						  : "copy its file";
+}
+
 const char *policy_act_name(enum policy_act act)
 {
 	static const char *const names[] = {

@@ -22,6 +22,13 @@ int protector_failed(const struct vault_report *rep, struct errmsg *reterr)
 						   : -EKEYREJECTED;
 }
 
+enum exit_code protector_exit_code(const struct vault_report *rep)
+{
+	return rep->verdict == VAULT_UNREACHABLE && rep->error.exit_code == EXIT_CODE_FAILED
+		       ? EXIT_CODE_TRY_AGAIN
+		       : rep->error.exit_code;
+}
+
 static int may_go_on(const struct wrap_limits *l, unsigned *ret_timeout_ms, struct errmsg *reterr)
 {
 	uint64_t now_ms;
@@ -129,7 +136,7 @@ static void add_call(struct protector_report *r, const char *name, const struct 
 
 	if (q->state == REQUIREMENT_MET)
 		return;
-	q->exit_code = rep->error.exit_code;
+	q->exit_code = protector_exit_code(rep);
 	q->error = protector_failed(rep, &ignored);
 	advise(q, rep->error.next);
 }

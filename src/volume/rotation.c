@@ -46,12 +46,13 @@ static int check_named(const char *kid, const struct settings *s, const char *vo
 static int check_backup(const struct rotation_request *request, const char *kid,
 			const struct policy *policy, const char *volume, struct errmsg *reterr)
 {
-	if (!policy->require_key_backup || request->key_is_backed_up ||
-	    strncmp(kid, "https:", 6) != 0)
+	if (!policy->require_key_backup || request->key_is_backed_up)
 		return 0;
 	errmsg_policy(reterr, POLICY_KEY_BACKUP);
-	errmsg_next(reterr, "back it up (az keyvault key backup, tdefs-vault backup), keep that "
-			    "apart from the data, and give --key-is-backed-up");
+	errmsg_next(reterr,
+		    "back it up (%s), keep that apart from the data, and give "
+		    "--key-is-backed-up",
+		    protector_backup_way(kid));
 	return errmsg_fail(reterr, -EPERM, EXIT_CODE_POLICY,
 			   "volume %s: the policy requires a backup of %s", volume, kid);
 }

@@ -28,6 +28,7 @@ static const struct command {
 	{ "delete", "DELETE", "/keys/%s", false, 1, "deleted, recoverable" },
 	{ "recover", "POST", "/deletedkeys/%s/recover", false, 1, "recovered" },
 	{ "purge", "DELETE", "/deletedkeys/%s", false, 1, "purged" },
+	{ "versions", "GET", "/keys/%s/versions", false, 1, NULL },
 	{ "list", "GET", "/keys", false, 0, NULL },
 };
 
@@ -119,6 +120,22 @@ static void print_key(const json_t *bundle)
 	putchar('\n');
 }
 
+/* A name stands for its newest version: only that was changed. */
+static void print_change(const struct call *call, const struct command *command,
+			 const json_t *bundle)
+{
+	const bool whole = strcmp(command->method, "PATCH") != 0;
+
+	printf("%s: %s\n",
+	       whole ? call->args[1]
+		     : json_string_value(json_object_get(json_object_get(bundle, "key"), "kid")),
+	       command->done);
+	if (!whole && !strchr(call->args[1], '/'))
+		printf("  this version only, the newest; others stay as they are: " PROGRAM
+		       " key versions %s\n",
+		       call->args[1]);
+}
+
 static int print_answer(const struct call *call, const struct command *command,
 			const struct answer *a)
 {
@@ -128,7 +145,9 @@ static int print_answer(const struct call *call, const struct command *command,
 		puts(a->text ? a->text : "{}");
 		return EXIT_CODE_DONE;
 	}
-	if (command->done)
+	if (json_is_object(json_object_get(bundle, "key")) && command->done)
+		print_change(call, command, bundle);
+	else if (command->done)
 		printf("%s: %s\n", call->args[1], command->done);
 	else
 		print_key(bundle);
@@ -214,6 +233,41 @@ static int list(struct call *call, struct local *local)
 	return EXIT_CODE_DONE;
 }
 
+static int versions(struct call *call, struct local *local)
+{
+	CLEANUP_JSON json_t *found = json_array();
+	const json_t *item;
+	char path[600];
+	size_t i;
+	int r;
+
+	(void)snprintf(path, sizeof(path), "/keys/%.500s/versions", call->args[1]);
+	r = list_pages(call, local, path, found);
+	if (r < 0)
+		return call_errno(call, r, "key versions");
+	if (json_array_size(found) == 0) {
+		errmsg_next(&call->err, "see " PROGRAM " key list --data %s", call->data);
+		(void)errmsg_fail(&call->err, -ENOENT, EXIT_CODE_FAILED, "key %s: there is none",
+				  call->args[1]);
+		return call_failed(call);
+	}
+	if (call->json)
+		return print_json(json_pack("{s:i, s:s, s:O}", "schema", JSON_SCHEMA, "name",
+					    call->args[1], "versions", found),
+				  EXIT_CODE_DONE);
+	json_array_foreach(found, i, item) print_item(item, NULL);
+	return EXIT_CODE_DONE;
+}
+
+static int run_command(struct call *call, struct local *local, const struct command *command)
+{
+	if (strcmp(command->name, "list") == 0)
+		return list(call, local);
+	if (strcmp(command->name, "versions") == 0)
+		return versions(call, local);
+	return one_request(call, local, command);
+}
+
 int verb_key(struct call *call)
 {
 	const struct command *command = NULL;
@@ -224,13 +278,13 @@ int verb_key(struct call *call)
 		if (strcmp(commands[i].name, call->args[0]) == 0)
 			command = &commands[i];
 	if (!command || call->nargs - 1 != command->nargs)
-		return usage_error(
-			"key: create NAME, import NAME PEM_FILE, list, show NAME, rotate "
-			"NAME, enable NAME, disable NAME, delete NAME, recover NAME, or "
-			"purge NAME");
+		return usage_error("key: create NAME, import NAME PEM_FILE, list, versions NAME, "
+				   "show NAME, rotate "
+				   "NAME, enable NAME, disable NAME, delete NAME, recover NAME, or "
+				   "purge NAME");
 	if (local_open(call, command->need_key, &local) < 0)
 		return call_failed(call);
-	code = command->nargs ? one_request(call, &local, command) : list(call, &local);
+	code = run_command(call, &local, command);
 	local_close(&local);
 	return code;
 }

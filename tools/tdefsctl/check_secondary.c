@@ -38,7 +38,7 @@ static void add_canary(struct protector_report *r, const struct vault_report *re
 		return;
 	*q = (struct requirement){ .name = "canary",
 				   .state = met ? REQUIREMENT_MET : REQUIREMENT_MISSING,
-				   .exit_code = met ? EXIT_CODE_DONE : rep->error.exit_code,
+				   .exit_code = met ? EXIT_CODE_DONE : protector_exit_code(rep),
 				   .error = -EKEYREJECTED };
 	(void)snprintf(q->text, sizeof(q->text), "%.500s",
 		       met ? "it unwraps what the protector wrapped" : rep->error.text);

@@ -1,27 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tdefsctl format */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tdefs/bytes.h"
 #include "tdefs/secret.h"
 #include "tdefsctl.h"
 
+/* Every directory above it, up to the root, lets others through. */
+static bool is_exposed(const char *backing)
+{
+	CLEANUP_CLOSE int fd = open(backing, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat here, above;
+
+	if (fd < 0 || fstat(fd, &here) < 0)
+		return false;
+	for (;;) {
+		int up = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+		if (up < 0)
+			return false;
+		close(fd);
+		fd = up;
+		if (fstat(fd, &above) < 0 || !(above.st_mode & S_IXOTH))
+			return false;
+		if (above.st_dev == here.st_dev && above.st_ino == here.st_ino)
+			return true;
+		here = above;
+	}
+}
+
 /* Whoever gets to the backing directory beside the mount sees and can harm the ciphertext. */
 static void warn_if_exposed(const char *backing)
 {
-	CLEANUP_FREE char *parent = NULL;
 	CLEANUP_FREE char *text = text_new(backing);
-	struct stat st;
 
-	if (asprintf(&parent, "%s/..", backing) < 0) {
-		parent = NULL;
-		return;
-	}
-	if (text && stat(parent, &st) == 0 && st.st_mode & S_IXOTH)
+	if (text && is_exposed(backing))
 		fprintf(stderr,
 			PROGRAM ": warning: other users can reach %s past the mount\n"
 				"  next: put it into a directory of its own with mode 0700\n",
@@ -54,22 +73,15 @@ static int report(const struct call *call, const struct volume_config *vc,
 	return EXIT_CODE_DONE;
 }
 
-#define BACKUP_NEXT                                                                                \
-	"back it up (az keyvault key backup, tdefs-vault backup), keep that apart from the data, " \
-	"and give --key-is-backed-up"
-
-/* Nobody but the operator knows whether a key is in a backup: a vault does not tell. */
-static bool is_backup_unknown(const struct call *call, const struct volume_config *vc)
-{
-	return !call->key_is_backed_up && strncmp(vc->settings.protector, "https:", 6) == 0;
-}
+#define BACKUP_NEXT "back it up (%s), keep that apart from the data, and give --key-is-backed-up"
 
 static int check_key_backup(struct call *call, const struct volume_config *vc)
 {
-	if (!is_backup_unknown(call, vc) || !call->config->policy.require_key_backup)
+	/* Nobody but the operator knows whether a key is in a backup: a vault does not tell. */
+	if (call->key_is_backed_up || !call->config->policy.require_key_backup)
 		return 0;
 	errmsg_policy(&call->err, POLICY_KEY_BACKUP);
-	errmsg_next(&call->err, "%s", BACKUP_NEXT);
+	errmsg_next(&call->err, BACKUP_NEXT, protector_backup_way(vc->settings.protector));
 	return errmsg_fail(&call->err, -EPERM, EXIT_CODE_POLICY,
 			   "volume %s: the policy requires a backup of %s", vc->name,
 			   vc->settings.protector);
@@ -77,11 +89,12 @@ static int check_key_backup(struct call *call, const struct volume_config *vc)
 
 static void remind_of_backup(const struct call *call, const struct volume_config *vc)
 {
-	if (is_backup_unknown(call, vc))
+	/* Of a file report() says it. */
+	if (!call->key_is_backed_up && protector_is_customer_managed(vc->settings.protector))
 		fprintf(stderr,
 			PROGRAM ": warning: without a backup of %s its loss is the data's\n"
 				"  next: " BACKUP_NEXT "\n",
-			vc->settings.protector);
+			vc->settings.protector, protector_backup_way(vc->settings.protector));
 }
 
 static int format(struct call *call, const struct volume_config *vc,

@@ -64,11 +64,25 @@ int verb_lock(struct call *call)
 	return report(call, "inaccessible");
 }
 
+/* Nothing but a grant brings it back: say who did not give it. */
+static void explain_resume(const struct call *call, const json_t *status)
+{
+	const json_t *answer = json_object_get(key_access(status), "last_answer");
+	const json_t *vault = json_object_get(key_access(status), "vault");
+
+	if (strcmp(text_at(status, "target"), "online") != 0 && text_at(answer, "error")[0])
+		fprintf(stderr, PROGRAM ": volume %s: not resumed: vault %s: %s\n", call->args[0],
+			text_at(vault, "address"), text_at(answer, "error"));
+}
+
 int verb_resume(struct call *call)
 {
+	CLEANUP_JSON json_t *status = NULL;
+
 	if (call_tell(call, json_pack("{s:s}", "command", "resume")) < 0 ||
-	    wait_while(call, is_resuming) < 0)
+	    wait_while(call, is_resuming) < 0 || call_look(call, &status) < 0)
 		return call_failed(call);
+	explain_resume(call, status);
 	return report(call, "online");
 }
 

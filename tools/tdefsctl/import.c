@@ -2,6 +2,7 @@
 /* tdefsctl import and export: a directory of plain files into a mounted volume, or out of one. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -113,6 +114,28 @@ static int report(const struct move *m)
 	return EXIT_CODE_DONE;
 }
 
+/* Nothing is lost by it, and nobody can know that. */
+static void say_interrupted(int signal_number)
+{
+	static const char text[] = "\n" PROGRAM ": interrupted: what was copied stays\n"
+				   "  next: give the same command again: it goes on from there\n";
+
+	IGNORE_RESULT(write(STDERR_FILENO, text, sizeof(text) - 1), "there is no other place");
+	(void)signal(signal_number, SIG_DFL);
+	(void)raise(signal_number); /* it ends us as soon as we return */
+}
+
+static void watch_for_signals(void)
+{
+	static const int signals[] = { SIGINT, SIGTERM };
+	const struct sigaction action = { .sa_handler = say_interrupted };
+	struct sigaction before;
+
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+			IGNORE_RESULT(sigaction(signals[i], &action, NULL), "it would be silent");
+}
+
 static bool is_mount_root(int fd)
 {
 	struct stat here, above;
@@ -154,6 +177,7 @@ static int transfer(struct move *m)
 	if (r < 0)
 		return r;
 	tell_begin(m);
+	watch_for_signals();
 	r = transfer_run(&o, &m->result, &m->call->err);
 	transfer_display_end(&display);
 	if (r < 0)

@@ -8,12 +8,18 @@
 
 #include "tdefs/bytes.h"
 
+bool key_name_is_kid(const char *text)
+{
+	struct kid kid;
+
+	return strncmp(text, "file:/", strlen("file:/")) == 0 || kid_parse(text, &kid) == 0;
+}
+
 int key_name_parse(const char *text, struct key_name *ret_name)
 {
 	struct key_name name = { 0 };
-	struct kid kid;
 
-	if (strncmp(text, "file:/", strlen("file:/")) == 0 || kid_parse(text, &kid) == 0)
+	if (key_name_is_kid(text))
 		name.kid = text;
 	else if (!hex_decode(text, name.thumbprint, THUMBPRINT_LEN))
 		return -EINVAL;

@@ -19,6 +19,12 @@ int key_name_parse(const char *text, struct key_name *ret_name) WARN_UNUSED;
 /* Whether this key is meant, for sure; `thumbprint` NULL: not known. */
 bool key_name_is_of(const struct key_name *name, const char *kid, const uint8_t *thumbprint);
 
+/* Has this the form of a key identifier, or of a file's? KEY_NAME_NEXT says what that is. */
+bool key_name_is_kid(const char *text);
+#define KEY_NAME_NEXT                                                                              \
+	"give https://VAULT/keys/NAME, with /VERSION or without (tdefsctl protectors lists "       \
+	"those in use), or file:/PATH"
+
 /*
  * Whether a setting of this kid cannot stand for the key. A linked key without a version
  * does not: it needs what a header does, and those are looked at.

@@ -13,10 +13,16 @@
 #include "tdefs/vault.h"
 #include "verbs.h"
 
+int usage_fail(struct call *call, const char *what)
+{
+	errmsg_next(&call->err, "see " PROGRAM " %s%s--help", call->verb ? call->verb : "",
+		    call->verb ? " " : "");
+	return errmsg_fail(&call->err, -EINVAL, EXIT_CODE_CONFIG, "%s", what);
+}
+
 int usage_error(struct call *call, const char *what)
 {
-	errmsg_next(&call->err, "see tdefsctl --help");
-	(void)errmsg_fail(&call->err, -EINVAL, EXIT_CODE_CONFIG, "%s", what);
+	(void)usage_fail(call, what);
 	return call_failed(call);
 }
 
@@ -113,13 +119,24 @@ static int run(const struct verb *verb, struct call *call)
 	return code;
 }
 
+/* Which it is about, should the options not be understood. */
+static const char *likely_verb(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (verb_find(argv[i]))
+			return argv[i];
+	return NULL;
+}
+
 static int answer(int argc, char **argv, struct call *call)
 {
 	const struct verb *verb;
 
+	call->verb = likely_verb(argc, argv);
 	if (options_parse(call, argc, argv) < 0)
 		return call_failed(call);
 	verb = optind < argc ? verb_find(argv[optind]) : NULL;
+	call->verb = verb ? verb->name : NULL;
 	call->nargs = argc - optind - 1;
 	call->args = argv + optind + 1;
 	if (call->version)

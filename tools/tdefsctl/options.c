@@ -69,12 +69,6 @@ static const char letters[OPTION_COUNT] = { [OPTION_CONFIG] = 'c', [OPTION_JSON]
 
 static_assert(OPTION_COUNT <= 64, "a set of options has 64 bits");
 
-static int usage(struct call *call, const char *what)
-{
-	errmsg_next(&call->err, "see " PROGRAM " --help");
-	return errmsg_fail(&call->err, -EINVAL, EXIT_CODE_CONFIG, "%s", what);
-}
-
 static int add_to_list(struct text_list *list, char *text)
 {
 	char **texts = reallocarray(list->texts, list->count + 1, sizeof(*texts));
@@ -99,10 +93,10 @@ static int take(struct call *call, enum option_id id, char *argument)
 		*(const char **)field = argument;
 		return 0;
 	case KIND_LIST:
-		return add_to_list(field, argument) < 0 ? usage(call, "out of memory") : 0;
+		return add_to_list(field, argument) < 0 ? usage_fail(call, "out of memory") : 0;
 	case KIND_TIME:
 		if (config_duration(argument, field) < 0 || *(uint64_t *)field == 0)
-			return usage(call, "--for takes a time such as 30s or 5m");
+			return usage_fail(call, "--for takes a time such as 30s or 5m");
 		return 0;
 	}
 	return 0;
@@ -137,7 +131,7 @@ int options_parse(struct call *call, int argc, char **argv)
 	while (r == 0 && (c = getopt_long(argc, argv, "c:j", long_options, NULL)) != -1) {
 		int id = option_of(c);
 
-		r = id < 0 ? usage(call, "unusable arguments") /* getopt_long(3) said which */
+		r = id < 0 ? usage_fail(call, "unusable arguments") /* getopt_long(3) said which */
 			   : take(call, (enum option_id)id, optarg);
 	}
 	return r;

@@ -118,8 +118,6 @@ static void check_backup(const struct subject *s, struct finding *f)
 {
 	if (!s->inquiry->call->config->policy.require_key_backup)
 		find(f, OFF, NULL, "not asked for");
-	else if (!protector_is_customer_managed(s->kid))
-		find(f, NOT_APPLICABLE, NULL, "of no key vault");
 	else
 		find(f, NOT_APPLICABLE, NULL,
 		     "asked at each format and rotation; only its operator knows of a backup");

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "key_name.h"
 #include "rotate.h"
 #include "tdefs/bytes.h"
 #include "tdefs/secret.h"
@@ -24,9 +25,11 @@ int rotation_request_of(struct call *call, struct rotation_request *ret_request)
 		return errmsg_fail(&call->err, -EINVAL, EXIT_CODE_CONFIG,
 				   "--unpin takes the newest version, --to names one");
 	}
-	if (strlen(call->to) > KID_MAX)
+	if (strlen(call->to) > KID_MAX || !key_name_is_kid(call->to)) {
+		errmsg_next(&call->err, KEY_NAME_NEXT);
 		return errmsg_fail(&call->err, -EINVAL, EXIT_CODE_CONFIG,
-				   "--to takes a key identifier");
+				   "--to %.200s: no key identifier", call->to);
+	}
 	memcpy(ret_request->to, call->to, strlen(call->to) + 1);
 	return 0;
 }

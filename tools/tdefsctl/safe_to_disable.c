@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "closest_key.h"
 #include "key_facts.h"
 #include "key_name.h"
 #include "survey.h"
@@ -14,6 +15,7 @@ struct inquiry {
 	struct survey survey;
 	struct key_name key;
 	struct key_facts facts;
+	struct closest_key closest;
 	json_t *depends; /* of {"path", "volume", "slot", "kid", "since"} or {"volume", "setting", "kid"} */
 	json_t *unknown; /* of {"what", "why", "next"} */
 };
@@ -53,12 +55,24 @@ static int look_at_copies(struct inquiry *q, const struct survey_header *h)
 	return 0;
 }
 
+static void compare_slot(struct inquiry *q, const struct key_slot *slot)
+{
+	char thumbprint[HEX_LEN(THUMBPRINT_LEN)];
+
+	if (q->key.kid)
+		closest_key_offer(&q->closest, q->key.kid, slot->kid);
+	else
+		closest_key_offer(&q->closest, q->call->args[0],
+				  hex_encode(slot->thumbprint, THUMBPRINT_LEN, thumbprint));
+}
+
 static int look_at_slots(struct inquiry *q, const struct survey_header *h,
 			 const struct key_slot *slots, size_t n, const char *state)
 {
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < n; i++)
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		compare_slot(q, &slots[i]);
 		if (key_name_is_of(&q->key, slots[i].kid, slots[i].thumbprint))
 			r = add(q->depends,
 				json_pack("{s:o, s:o, s:s, s:o, s:I}", "path", text_json(h->path),
@@ -66,6 +80,7 @@ static int look_at_slots(struct inquiry *q, const struct survey_header *h,
 					  state ? state : slot_state_text(slots[i].state), "kid",
 					  text_json(slots[i].kid), "since",
 					  (json_int_t)slots[i].created));
+	}
 	return r;
 }
 
@@ -113,6 +128,8 @@ static int look_at_setting(struct inquiry *q, const struct subject *s, const cha
 	const bool secondary = strcmp(setting, "secondary") == 0;
 	const struct key_fact *fact;
 
+	if (kid && q->key.kid)
+		closest_key_offer(&q->closest, q->key.kid, kid);
 	if (!kid || key_name_rules_out(&q->key, kid, linked))
 		return 0;
 	if (key_name_is_of(&q->key, kid, NULL))
@@ -219,6 +236,10 @@ static void print_answer(const struct inquiry *q, bool safe)
 	size_t i;
 
 	printf("%s to disable: %s\n", safe ? "safe" : "NOT safe", q->call->args[0]);
+	if (safe)
+		printf("  no volume, header or setting that was found names this key\n");
+	if (safe && q->closest.text)
+		printf("  the closest that one of them names: %s\n", q->closest.text);
 	if (json_array_size(q->depends))
 		puts("needed by");
 	json_array_foreach(q->depends, i, entry) print_dependent(entry);
@@ -241,12 +262,14 @@ static int answer(const struct inquiry *q)
 	const int code = safe ? EXIT_CODE_DONE : EXIT_CODE_FAILED;
 
 	if (q->call->json)
-		return print_json(json_pack("{s:i, s:o, s:b, s:O, s:O, s:o, s:o}", "schema",
+		return print_json(json_pack("{s:i, s:o, s:b, s:o, s:O, s:O, s:o, s:o}", "schema",
 					    CONTROL_SCHEMA, "key", text_json(q->call->args[0]),
-					    "safe", (int)safe, "depends", q->depends, "unknown",
-					    q->unknown, "not_searched",
-					    survey_missed_json(&q->survey), "searched",
-					    survey_searched_json(&q->survey)),
+					    "safe", (int)safe, "closest",
+					    q->closest.text ? text_json(q->closest.text)
+							    : json_null(),
+					    "depends", q->depends, "unknown", q->unknown,
+					    "not_searched", survey_missed_json(&q->survey),
+					    "searched", survey_searched_json(&q->survey)),
 				  code);
 	print_answer(q, safe);
 	return code;
@@ -267,5 +290,6 @@ int verb_safe_to_disable(struct call *call)
 	json_decref(q.unknown);
 	key_facts_release(&q.facts);
 	survey_release(&q.survey);
+	closest_key_release(&q.closest);
 	return code;
 }

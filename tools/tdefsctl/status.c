@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "security.h"
 #include "status.h"
@@ -59,6 +60,22 @@ static json_t *unknown_status(struct call *call, const struct volume_config *vc,
 	return status;
 }
 
+/* A daemon that was killed leaves its mount: whoever looks into it gets ENOTCONN. */
+static json_t *not_mounted_status(const struct volume_config *vc)
+{
+	json_t *status = status_of_state(vc, "not mounted");
+	struct stat st;
+
+	if (stat(vc->mount, &st) == 0 || errno != ENOTCONN || !status)
+		return status;
+	IGNORE_RESULT(json_object_set_new(status, "next_step",
+					  json_sprintf("tdefs unmount %s: its daemon is gone, and "
+						       "its dead mount is in the way",
+						       vc->name)),
+		      "left out without memory");
+	return status;
+}
+
 /* One volume's status (NULL: no memory), and the exit code that it means. */
 static json_t *ask(struct call *call, const struct volume_config *vc, int *ret_code)
 {
@@ -73,7 +90,7 @@ static json_t *ask(struct call *call, const struct volume_config *vc, int *ret_c
 	}
 	*ret_code = EXIT_CODE_NOT_MOUNTED;
 	if (r == -ENOENT || r == -ECONNREFUSED)
-		return status_of_state(vc, "not mounted");
+		return not_mounted_status(vc);
 	*ret_code = EXIT_CODE_FAILED;
 	return unknown_status(call, vc, r, answer);
 }

@@ -218,6 +218,8 @@ void status_print(FILE *out, const json_t *v)
 {
 	status_print_head(out, v);
 	fputc('\n', out);
+	add(out, "  next       ", v, "next_step");
+	fputs(json_is_string(json_object_get(v, "next_step")) ? "\n" : "", out);
 	if (!json_object_get(v, "protector"))
 		return;
 	print_freeze(out, json_object_get(v, "freeze"));

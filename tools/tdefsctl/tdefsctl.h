@@ -21,6 +21,7 @@ struct call {
 	const struct config *config;
 	uint64_t given; /* options, as bits */
 	const char *config_path;
+	const char *verb; /* NULL: there is none yet */
 	bool help, version;
 	int nargs;
 	char **args; /* what follows the verb */
@@ -104,6 +105,8 @@ int worse_exit_code(int a, int b);
 /* Print call->err, with --json also as an answer; returns its exit code. */
 int call_failed(struct call *call);
 int usage_error(struct call *call, const char *what);
+/* The same, not printed yet: -EINVAL. */
+int usage_fail(struct call *call, const char *what);
 /* call->err as {"schema", "error", "next", "exit_code"}; escapes it. */
 json_t *error_json(struct call *call) WARN_UNUSED;
 
