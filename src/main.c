@@ -7,27 +7,57 @@
 #include <unistd.h>
 
 #include "arguments.h"
+#include "completion.h"
 #include "daemon.h"
 #include "process.h"
 #include "tdefs/control.h"
 #include "tdefs/crypto.h"
 
-static const char usage_text[] =
-	"usage: tdefs [--config FILE] mount NAME [-f] [--accept-header] [--new-uuid]\n"
-	"       tdefs [--config FILE] unmount NAME\n"
-	"       tdefs --help | --version\n"
-	"\n"
-	"Mount an encrypted volume that tdefs.conf describes, or unmount it. mount\n"
-	"returns once the volume answers; unmount once everything is on disk.\n"
-	"\n"
-	"  -c, --config FILE    default: $" CONFIG_ENVIRONMENT ", then " CONFIG_DEFAULT_PATH "\n"
-	"  -f, --foreground     stay, and log to standard error\n"
-	"      --accept-header  take a header this host does not know, or knew newer:\n"
-	"                       once after a restore or a move\n"
-	"      --new-uuid       of a copy, once: make it an instance of its own\n"
-	"\n"
-	"exit: 0 done, 1 failed, 2 usage or configuration, 5 not mounted,\n"
-	"      6 the vault was not reached in time\n";
+enum option_id { CONFIG, FOREGROUND, ACCEPT_HEADER, NEW_UUID, HELP, VERSION, OPTION_COUNT };
+
+static const struct described_option options[OPTION_COUNT] = {
+	[CONFIG] = { "config", 'c', "FILE",
+		     "default: $" CONFIG_ENVIRONMENT ", then " CONFIG_DEFAULT_PATH },
+	[FOREGROUND] = { "foreground", 'f', NULL, "stay, and log to standard error" },
+	[ACCEPT_HEADER] = { "accept-header", 0, NULL,
+			    "take one this host does not know, or knew newer: once" },
+	[NEW_UUID] = { "new-uuid", 0, NULL, "of a copy, once: make it an instance of its own" },
+	[HELP] = { "help", 0, NULL, "this" },
+	[VERSION] = { "version", 0, NULL, "which tdefs this is" },
+};
+
+static const struct described_verb verbs[] = {
+	{ "mount", "NAME", "mount a volume", 1 << FOREGROUND | 1 << ACCEPT_HEADER | 1 << NEW_UUID },
+	{ "unmount", "NAME", "unmount a volume", 0 },
+};
+
+static const struct description described = {
+	.verbs = verbs,
+	.nverbs = ARRAY_SIZE(verbs),
+	.options = options,
+	.noptions = OPTION_COUNT,
+	.common = 1 << CONFIG | 1 << HELP | 1 << VERSION,
+};
+
+static void print_usage(void)
+{
+	puts("usage: tdefs [--config FILE] mount NAME [-f] [--accept-header] [--new-uuid]\n"
+	     "       tdefs [--config FILE] unmount NAME\n"
+	     "       tdefs --help | --version\n"
+	     "\n"
+	     "Mount an encrypted volume that tdefs.conf describes, or unmount it. mount\n"
+	     "returns once the volume answers; unmount once everything is on disk.\n");
+	for (size_t i = 0; i < OPTION_COUNT; i++) {
+		const struct described_option *o = &options[i];
+		char letter[] = { '-', o->letter, ',', '\0' };
+
+		printf("  %3s --%-13s %-4s %s\n", o->letter ? letter : "", o->name,
+		       o->argument ? o->argument : "", o->what);
+	}
+	puts("\n"
+	     "exit: 0 done, 1 failed, 2 usage or configuration, 5 not mounted,\n"
+	     "      6 the vault was not reached in time");
+}
 
 static int usage_error(const char *what)
 {
@@ -38,24 +68,24 @@ static int usage_error(const char *what)
 /* -1: go on; else the exit code. */
 static int parse_options(int argc, char **argv, struct arguments *a)
 {
-	enum { HELP = 256, VERSION, ACCEPT_HEADER, NEW_UUID };
-	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "foreground", no_argument, NULL, 'f' },
-		{ "accept-header", no_argument, NULL, ACCEPT_HEADER },
-		{ "new-uuid", no_argument, NULL, NEW_UUID },
-		{ "help", no_argument, NULL, HELP },
-		{ "version", no_argument, NULL, VERSION },
-		{ 0 },
-	};
+	struct option long_options[OPTION_COUNT + 1] = { 0 };
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:f", options, NULL)) != -1) {
+	for (int i = 0; i < OPTION_COUNT; i++)
+		long_options[i] = (struct option){
+			options[i].name,
+			options[i].argument ? required_argument : no_argument,
+			NULL,
+			i,
+		};
+	while ((c = getopt_long(argc, argv, "c:f", long_options, NULL)) != -1) {
 		switch (c) {
 		case 'c':
+		case CONFIG:
 			a->config = optarg;
 			break;
 		case 'f':
+		case FOREGROUND:
 			a->foreground = true;
 			break;
 		case ACCEPT_HEADER:
@@ -65,7 +95,7 @@ static int parse_options(int argc, char **argv, struct arguments *a)
 			a->new_uuid = true;
 			break;
 		case HELP:
-			fputs(usage_text, stdout);
+			print_usage();
 			return EXIT_CODE_DONE;
 		case VERSION:
 			puts("tdefs " TDEFS_VERSION);
@@ -166,6 +196,10 @@ int main(int argc, char **argv)
 	if (mount_helper_is(argv[0])) {
 		code = mount_helper_parse(argc, argv, &a);
 		return code >= 0 ? code : mount_helper_exit_code(run(&a, &err));
+	}
+	if (completion_is_asked(argc, argv)) {
+		completion_answer(&described, argc, argv);
+		return EXIT_CODE_DONE;
 	}
 	code = parse_arguments(argc, argv, &a);
 	return code >= 0 ? code : run(&a, &err);

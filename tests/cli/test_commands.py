@@ -352,7 +352,7 @@ def fits_a_screen(text):
 
 
 def test_help_fits_a_screen():
-    for program in "tdefs", "tdefsctl":
+    for program in "tdefs", "tdefsctl", "tdefs-vault":
         assert fits_a_screen(run(BUILD / program, "--help").stdout)
     table = run(BUILD / "tdefsctl", "--help").stdout.split("VERB --help\n")[1].split("NAME is")[0]
     verbs = [line[at:].split()[0] for line in table.splitlines() for at in (2, 42) if line[at:]]

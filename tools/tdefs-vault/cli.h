@@ -11,7 +11,9 @@
 struct call {
 	const char *data; /* --data DIR */
 	struct master_source master;
-	bool json, yes;
+	uint64_t given;	  /* options, as bits */
+	const char *verb; /* NULL: there is none yet */
+	bool json, help, version;
 	bool allow_test_faults;
 	int nargs;
 	char **args; /* what follows the verb */
@@ -20,7 +22,7 @@ struct call {
 	const char *listen, *names, *resource, *vault_name;
 	int64_t token_lifetime, retention_days;
 	bool no_purge_protection;
-	unsigned max_clients;
+	int64_t max_clients;
 	const char *imds, *imds_identity, *imds_uids;
 
 	/* others */
@@ -48,7 +50,9 @@ int verb_fault(struct call *call);
 
 /* Print call->err; returns its exit code. */
 int call_failed(struct call *call);
-int usage_error(const char *what);
+int usage_error(struct call *call, const char *what);
+/* The same, not printed yet: -EINVAL. */
+int usage_fail(struct call *call, const char *what);
 /* The sentence for an errno that no function has put in words. */
 int call_errno(struct call *call, int r, const char *what);
 

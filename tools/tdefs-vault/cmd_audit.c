@@ -84,7 +84,7 @@ int verb_audit(struct call *call)
 	if (call->nargs) {
 		lines = strtoll(call->args[0], &end, 10);
 		if (*end || lines < 1)
-			return usage_error("audit: a number of lines is expected");
+			return usage_error(call, "audit: a number of lines is expected");
 	}
 	r = vault_dir_open(call->data, false, &dirfd, &call->err);
 	if (r < 0)

@@ -78,7 +78,7 @@ static int run(struct call *call, struct local *local)
 	else if (strcmp(what, "add") == 0 && call->nargs >= 3 && kind_exists(call->args[1]))
 		r = local_commit(call, local, "fault add", call->args[1], insert, NULL);
 	else
-		return usage_error(USAGE);
+		return usage_error(call, USAGE);
 	return r < 0 ? call_errno(call, r, "fault") : EXIT_CODE_DONE;
 }
 

@@ -100,7 +100,7 @@ static int change(struct call *call, struct local *local)
 				 address);
 		return r < 0 ? call_errno(call, r, "firewall") : EXIT_CODE_DONE;
 	}
-	return usage_error(USAGE);
+	return usage_error(call, USAGE);
 }
 
 int verb_firewall(struct call *call)

@@ -283,7 +283,7 @@ int verb_identity(struct call *call)
 	int code;
 
 	if (is_list ? call->nargs != 1 : call->nargs < 2)
-		return usage_error("identity: add NAME, list, or remove NAME");
+		return usage_error(call, "identity: add NAME, list, or remove NAME");
 	if (local_open(call, false, &local) < 0)
 		return call_failed(call);
 	if (is_list)
@@ -293,7 +293,7 @@ int verb_identity(struct call *call)
 	else if (strcmp(what, "remove") == 0)
 		code = remove_identity(call, &local);
 	else
-		code = usage_error("identity: add NAME, list, or remove NAME");
+		code = usage_error(call, "identity: add NAME, list, or remove NAME");
 	local_close(&local);
 	return code;
 }

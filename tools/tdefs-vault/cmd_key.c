@@ -278,7 +278,8 @@ int verb_key(struct call *call)
 		if (strcmp(commands[i].name, call->args[0]) == 0)
 			command = &commands[i];
 	if (!command || call->nargs - 1 != command->nargs)
-		return usage_error("key: create NAME, import NAME PEM_FILE, list, versions NAME, "
+		return usage_error(call,
+				   "key: create NAME, import NAME PEM_FILE, list, versions NAME, "
 				   "show NAME, rotate "
 				   "NAME, enable NAME, disable NAME, delete NAME, recover NAME, or "
 				   "purge NAME");

@@ -201,10 +201,10 @@ static int start(struct call *call, struct service *s)
 	r = db_meta_set_text(s->db, "url", s->vault.url);
 	if (r < 0)
 		return r;
-	raise_descriptors(call->max_clients);
+	raise_descriptors((unsigned)call->max_clients);
 	dbpool_init(&s->pool, call->data);
 	s->http = (struct http){ .vault = &s->vault, .pool = &s->pool };
-	s->http.max_clients = call->max_clients;
+	s->http.max_clients = (unsigned)call->max_clients;
 	r = http_start(&s->http, TAKE_FD(s->listen_fd));
 	if (r < 0)
 		return errmsg_fail(&call->err, r, EXIT_CODE_FAILED, "%s: cannot serve", s->address);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tdefs-vault: the table of verbs, and the options they share. */
+/* tdefs-vault: the table of verbs, and from the command line to one of them. */
 #include <errno.h>
 #include <getopt.h>
 #include <malloc.h>
@@ -9,7 +9,10 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "cli.h"
+#include "completion.h"
+#include "options.h"
+
+#define O(id) OPTION_BIT(OPTION_##id)
 
 static const struct verb {
 	const char *name;
@@ -17,55 +20,96 @@ static const struct verb {
 	int (*run)(struct call *call);
 	const char *arguments;
 	const char *what;
+	uint64_t options; /* without those of all */
 } verbs[] = {
-	{ "serve", 0, 0, verb_serve, "--listen HOST:PORT", "serve the protocol over TLS" },
-	{ "key", 1, 3, verb_key, "create|import|list|show|rotate|...", "manage keys" },
-	{ "identity", 1, 5, verb_identity, "add|list|remove NAME", "who may call" },
-	{ "grant", 3, 3, verb_grant, "IDENTITY KEY|'*' PERMISSIONS|all", "allow" },
-	{ "revoke", 3, 3, verb_revoke, "IDENTITY KEY|'*' PERMISSIONS|all", "no longer allow" },
-	{ "status", 0, 0, verb_status, "", "certificates, keys, risks" },
-	{ "firewall", 1, 2, verb_firewall, "list|on|off|allow|remove ADDRESS", "who may connect" },
-	{ "audit", 0, 1, verb_audit, "[LINES]", "show the audit log's last lines" },
-	{ "backup", 1, 1, verb_backup, "FILE", "the whole vault, sealed" },
-	{ "restore", 1, 1, verb_restore, "FILE", "a backup into an empty DIR" },
-	{ "fault", 1, 4, verb_fault, "add|list|clear ...", "faults, for tests only" },
+	{ "serve", 0, 0, verb_serve, "", "serve the protocol over TLS",
+	  O(LISTEN) | O(NAMES) | O(VAULT_NAME) | O(RETENTION_DAYS) | O(NO_PURGE_PROTECTION) |
+		  O(RESOURCE) | O(TOKEN_LIFETIME) | O(MAX_CLIENTS) | O(IMDS) | O(IMDS_IDENTITY) |
+		  O(IMDS_UID) | O(ALLOW_TEST_FAULTS) },
+	{ "key", 1, 3, verb_key,
+	  "create|import|list|versions|show|rotate|enable|disable|delete|recover|purge KEY [PEM]",
+	  "manage keys", O(SIZE) | O(OPS) },
+	{ "identity", 1, 5, verb_identity, "add|list|remove IDENTITY", "who may call",
+	  O(CERTIFICATE) | O(FEDERATED) | O(EXPIRES_DAYS) },
+	{ "grant", 3, 3, verb_grant, "IDENTITY KEY|'*' PERMISSIONS|all", "allow", 0 },
+	{ "revoke", 3, 3, verb_revoke, "IDENTITY KEY|'*' PERMISSIONS|all", "no longer allow", 0 },
+	{ "status", 0, 0, verb_status, "", "certificates, keys, risks", O(CONFIG) },
+	{ "firewall", 1, 2, verb_firewall, "list|on|off|allow|remove ADDRESS", "who may connect",
+	  0 },
+	{ "audit", 0, 1, verb_audit, "[LINES]", "the audit log's last lines", 0 },
+	{ "backup", 1, 1, verb_backup, "FILE", "the whole vault, sealed", 0 },
+	{ "restore", 1, 1, verb_restore, "FILE", "a backup into an empty DIR", 0 },
+	{ "fault", 1, 4, verb_fault, "add|list|clear KIND GLOB VALUE", "faults, for tests only",
+	  O(COUNT_OF) | O(ALLOW_TEST_FAULTS) },
 };
+
+static const struct verb *verb_find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	return NULL;
+}
+
+/* In lines of at most 80, broken after a '|'. */
+static void print_arguments(const struct verb *verb)
+{
+	int at = printf("  %-9s", verb->name);
+
+	for (const char *p = verb->arguments; *p;) {
+		const int len = (int)strcspn(p, "|") + (p[strcspn(p, "|")] == '|');
+
+		if (at + len > 80)
+			at = printf("\n%-11s", "") - 1;
+		at += printf("%.*s", len, p);
+		p += len;
+	}
+	printf("%*s %s\n", at < 44 ? 44 - at : 0, "", verb->what);
+}
 
 static void print_usage(void)
 {
-	puts("usage: tdefs-vault VERB ... --data DIR [--json] [--master-key FILE]\n");
+	puts("usage: " PROGRAM " VERB ... --data DIR [--json] [--master-key FILE]\n"
+	     "       " PROGRAM " VERB --help");
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-		printf("  %-9s%-33s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].what);
-	puts("\n"
-	     "  -d, --data DIR            where the vault lives (mode 0700)\n"
-	     "  -j, --json                answer as JSON\n"
-	     "      --master-key FILE     default: systemd credential " MASTER_CREDENTIAL ",\n"
-	     "                            then " MASTER_DEFAULT_PATH "; the first\n"
-	     "                            start makes it\n"
-	     "      --passphrase-file FILE  derive the master key from a passphrase instead\n"
-	     "serve:\n"
-	     "      --listen HOST:PORT    default 127.0.0.1:8443; port 0: any\n"
-	     "      --names A,B           more names and addresses for the certificate\n"
-	     "      --vault-name NAME     first start only\n"
-	     "      --retention-days N    7..90, first start only\n"
-	     "      --no-purge-protection first start only\n"
-	     "      --resource URL        what tokens are for, default " DEFAULT_RESOURCE "\n"
-	     "      --token-lifetime SEC  default 3600\n"
-	     "      --max-clients N       default 1024; more wait in the kernel's queue\n"
-	     "      --imds PORT --imds-identity NAME --imds-uid UID[,UID]\n"
-	     "                            tokens for local processes of those users\n"
-	     "      --allow-test-faults   for tests only\n"
-	     "key create:    --size 2048|3072|4096  --ops wrapKey,unwrapKey\n"
-	     "identity add:  --certificate PEM | --federated ISSUER SUBJECT JWKS_FILE |\n"
-	     "               --expires-days N\n"
-	     "\n"
-	     "exit: 0 done, 1 failed, 2 usage or configuration, 7 refused by policy");
+		print_arguments(&verbs[i]);
+	options_print(OPTIONS_OF_ALL);
+	puts("exit: 0 done, 1 failed, 2 usage or configuration, 7 refused by policy");
 }
 
-int usage_error(const char *what)
+static void print_verb(const struct verb *verb)
 {
-	fprintf(stderr, PROGRAM ": %s\n  next: see " PROGRAM " --help\n", what);
-	return EXIT_CODE_CONFIG;
+	puts("usage: " PROGRAM);
+	print_arguments(verb);
+	options_print(verb->options | OPTIONS_OF_ALL);
+}
+
+static void complete(int argc, char **argv)
+{
+	struct described_verb described[ARRAY_SIZE(verbs)];
+	const struct description all = { .verbs = described,
+					 .nverbs = ARRAY_SIZE(verbs),
+					 .options = options_described(),
+					 .noptions = OPTION_COUNT,
+					 .common = OPTIONS_OF_ALL };
+
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		described[i] = (struct described_verb){ verbs[i].name, verbs[i].arguments,
+							verbs[i].what, verbs[i].options };
+	completion_answer(&all, argc, argv);
+}
+
+int usage_fail(struct call *call, const char *what)
+{
+	errmsg_next(&call->err, "see " PROGRAM " %s%s--help", call->verb ? call->verb : "",
+		    call->verb ? " " : "");
+	return errmsg_fail(&call->err, -EINVAL, EXIT_CODE_CONFIG, "%s", what);
+}
+
+int usage_error(struct call *call, const char *what)
+{
+	(void)usage_fail(call, what);
+	return call_failed(call);
 }
 
 int call_failed(struct call *call)
@@ -94,199 +138,41 @@ int print_json(json_t *object, int code)
 	return code;
 }
 
-enum {
-	HELP = 256,
-	VERSION,
-	MASTER_KEY,
-	PASSPHRASE,
-	LISTEN,
-	NAMES,
-	VAULT_NAME,
-	RETENTION,
-	NO_PURGE,
-	RESOURCE,
-	LIFETIME,
-	MAX_CLIENTS,
-	IMDS,
-	IMDS_IDENTITY,
-	IMDS_UID,
-	FAULTS,
-	SIZE,
-	OPS,
-	CERTIFICATE,
-	FEDERATED,
-	EXPIRES,
-	COUNT,
-	CONFIG,
-};
-
-static const struct option options[] = {
-	{ "data", required_argument, NULL, 'd' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "master-key", required_argument, NULL, MASTER_KEY },
-	{ "passphrase-file", required_argument, NULL, PASSPHRASE },
-	{ "listen", required_argument, NULL, LISTEN },
-	{ "names", required_argument, NULL, NAMES },
-	{ "vault-name", required_argument, NULL, VAULT_NAME },
-	{ "retention-days", required_argument, NULL, RETENTION },
-	{ "no-purge-protection", no_argument, NULL, NO_PURGE },
-	{ "resource", required_argument, NULL, RESOURCE },
-	{ "token-lifetime", required_argument, NULL, LIFETIME },
-	{ "max-clients", required_argument, NULL, MAX_CLIENTS },
-	{ "imds", required_argument, NULL, IMDS },
-	{ "imds-identity", required_argument, NULL, IMDS_IDENTITY },
-	{ "imds-uid", required_argument, NULL, IMDS_UID },
-	{ "allow-test-faults", no_argument, NULL, FAULTS },
-	{ "size", required_argument, NULL, SIZE },
-	{ "ops", required_argument, NULL, OPS },
-	{ "certificate", required_argument, NULL, CERTIFICATE },
-	{ "federated", no_argument, NULL, FEDERATED },
-	{ "expires-days", required_argument, NULL, EXPIRES },
-	{ "count", required_argument, NULL, COUNT },
-	{ "config", required_argument, NULL, CONFIG },
-	{ "help", no_argument, NULL, HELP },
-	{ "version", no_argument, NULL, VERSION },
-	{ 0 },
-};
-
-/* A whole number in its range, else false and a message. */
-static bool take_number(struct call *call, const char *what, int64_t min, int64_t max, int64_t *ret)
+static int check_call(const struct verb *verb, struct call *call)
 {
-	char *end;
-	long long n;
+	const char *foreign = options_foreign(call, verb->options | OPTIONS_OF_ALL);
+	char what[128];
 
-	errno = 0;
-	n = strtoll(optarg, &end, 10);
-	if (errno == 0 && end != optarg && *end == '\0' && n >= min && n <= max) {
-		*ret = n;
-		return true;
+	if (foreign) {
+		(void)snprintf(what, sizeof(what), "--%s is no option of %s", foreign, verb->name);
+		return usage_fail(call, what);
 	}
-	errmsg_next(&call->err, "give a number from %lld to %lld", (long long)min, (long long)max);
-	(void)errmsg_fail(&call->err, -EINVAL, EXIT_CODE_CONFIG, "%s %s: not such a number", what,
-			  optarg);
-	return false;
+	if (call->nargs < verb->min_args || call->nargs > verb->max_args)
+		return usage_fail(call, "wrong number of arguments for this verb");
+	return call->data ? 0 : usage_fail(call, "name the vault's directory: --data DIR");
 }
 
-static bool take_numbers(int option, struct call *call, bool *ret_ok)
+static int answer(int argc, char **argv, struct call *call)
 {
-	int64_t clients;
+	const struct verb *verb;
 
-	switch (option) {
-	case RETENTION:
-		*ret_ok = take_number(call, "--retention-days", 7, 90, &call->retention_days);
-		return true;
-	case LIFETIME:
-		*ret_ok = take_number(call, "--token-lifetime", 1, 86400, &call->token_lifetime);
-		return true;
-	case MAX_CLIENTS:
-		*ret_ok = take_number(call, "--max-clients", 1, 10000, &clients);
-		if (*ret_ok)
-			call->max_clients = (unsigned)clients;
-		return true;
-	case SIZE:
-		*ret_ok = take_number(call, "--size", 2048, 4096, &call->key_size);
-		return true;
-	case EXPIRES:
-		*ret_ok = take_number(call, "--expires-days", 0, 3650, &call->expires_days);
-		return true;
-	case COUNT:
-		*ret_ok = take_number(call, "--count", 1, 1000000, &call->count);
-		return true;
-	default:
-		return false;
-	}
-}
-
-static bool take_switch(int option, struct call *call)
-{
-	switch (option) {
-	case 'j':
-		return call->json = true;
-	case NO_PURGE:
-		return call->no_purge_protection = true;
-	case FAULTS:
-		return call->allow_test_faults = true;
-	case FEDERATED:
-		return call->federated = true;
-	default:
-		return false;
-	}
-}
-
-static bool take_text(int option, struct call *call)
-{
-	const struct {
-		int option;
-		const char **where;
-	} texts[] = {
-		{ 'd', &call->data },
-		{ MASTER_KEY, &call->master.key_path },
-		{ PASSPHRASE, &call->master.passphrase_path },
-		{ LISTEN, &call->listen },
-		{ NAMES, &call->names },
-		{ VAULT_NAME, &call->vault_name },
-		{ RESOURCE, &call->resource },
-		{ IMDS, &call->imds },
-		{ IMDS_IDENTITY, &call->imds_identity },
-		{ IMDS_UID, &call->imds_uids },
-		{ OPS, &call->key_ops },
-		{ CERTIFICATE, &call->certificate },
-		{ CONFIG, &call->config },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-		if (texts[i].option == option) {
-			*texts[i].where = optarg;
-			return true;
-		}
-	}
-	return false;
-}
-
-/* -1: go on; else the exit code. */
-static int parse_options(int argc, char **argv, struct call *call)
-{
-	int c;
-
-	while ((c = getopt_long(argc, argv, "d:j", options, NULL)) != -1) {
-		bool ok = true;
-
-		if (c == HELP) {
-			print_usage();
-			return EXIT_CODE_DONE;
-		}
-		if (c == VERSION) {
-			puts(PROGRAM " " TDEFS_VERSION);
-			return EXIT_CODE_DONE;
-		}
-		if (take_numbers(c, call, &ok)) {
-			if (!ok)
-				return call_failed(call);
-		} else if (!take_switch(c, call) && !take_text(c, call)) {
-			return usage_error("unusable arguments"); /* getopt_long said which */
-		}
-	}
-	return -1;
-}
-
-static int run(int argc, char **argv, struct call *call)
-{
-	const char *name = optind < argc ? argv[optind] : NULL;
-
-	if (!name)
-		return usage_error("a verb is expected");
-	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
-		if (strcmp(verbs[i].name, name) != 0)
-			continue;
-		call->nargs = argc - optind - 1;
-		call->args = argv + optind + 1;
-		if (call->nargs < verbs[i].min_args || call->nargs > verbs[i].max_args)
-			return usage_error("wrong number of arguments for this verb");
-		if (!call->data)
-			return usage_error("name the vault's directory: --data DIR");
-		return verbs[i].run(call);
-	}
-	return usage_error("no such verb");
+	if (options_parse(call, argc, argv) < 0)
+		return call_failed(call);
+	verb = optind < argc ? verb_find(argv[optind]) : NULL;
+	call->verb = verb ? verb->name : NULL;
+	call->nargs = argc - optind - 1;
+	call->args = argv + optind + 1;
+	if (call->version)
+		puts(PROGRAM " " TDEFS_VERSION);
+	else if (call->help && verb)
+		print_verb(verb);
+	else if (call->help)
+		print_usage();
+	else if (!verb)
+		return usage_error(call, optind < argc ? "no such verb" : "a verb is expected");
+	else
+		return check_call(verb, call) < 0 ? call_failed(call) : verb->run(call);
+	return EXIT_CODE_DONE;
 }
 
 /* JSON texts hold keys and tokens: nothing of them stays in freed memory. */
@@ -308,13 +194,14 @@ int main(int argc, char **argv)
 		.count = -1,
 	};
 	const struct rlimit no_core = { 0 };
-	int code = parse_options(argc, argv, &call);
 
-	if (code >= 0)
-		return code;
+	if (completion_is_asked(argc, argv)) {
+		complete(argc, argv);
+		return EXIT_CODE_DONE;
+	}
 	umask(077);
 	json_set_alloc_funcs(malloc, free_wiped);
 	if (prctl(PR_SET_DUMPABLE, 0) < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0)
-		return usage_error("cannot keep secrets out of core dumps");
-	return run(argc, argv, &call);
+		return usage_error(&call, "cannot keep secrets out of core dumps");
+	return answer(argc, argv, &call);
 }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "completion.h"
 #include "process.h"
 #include "tdefs/crypto.h"
 #include "tdefs/vault.h"
@@ -159,6 +160,10 @@ int main(int argc, char **argv)
 
 	if (process_fill_standard_descriptors() < 0)
 		return EXIT_CODE_FAILED; /* and nowhere to say it */
+	if (completion_is_asked(argc, argv)) {
+		verbs_complete(argc, argv);
+		return EXIT_CODE_DONE;
+	}
 	code = answer(argc, argv, &call);
 	options_release(&call);
 	return code;

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "completion.h"
+
 #define FIRST_LONG 256 /* what getopt_long answers for the first of the table */
 
 enum option_kind { KIND_SWITCH, KIND_TEXT, KIND_TIME, KIND_LIST };
@@ -149,6 +151,13 @@ const char *options_foreign(const struct call *call, uint64_t allowed)
 		if (call->given & ~allowed & OPTION_BIT(i))
 			return options[i].name;
 	return NULL;
+}
+
+void options_describe(struct described_option *out)
+{
+	for (int i = 0; i < OPTION_COUNT; i++)
+		out[i] = (struct described_option){ options[i].name, letters[i],
+						    options[i].argument, options[i].what };
 }
 
 void options_print(uint64_t which)

@@ -44,6 +44,10 @@ void options_release(struct call *call);
 /* The first that was given and is not among `allowed`, as a name; NULL: none. */
 const char *options_foreign(const struct call *call, uint64_t allowed);
 
+/* For a shell that completes (src/completion.h). */
+struct described_option;
+void options_describe(struct described_option *out);
+
 /* A line for each. */
 void options_print(uint64_t which);
 

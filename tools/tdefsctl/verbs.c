@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "completion.h"
+
 #define O(id) OPTION_BIT(OPTION_##id)
 
 static const struct verb verbs[] = {
@@ -101,4 +103,21 @@ void verb_print(const struct verb *verb)
 {
 	printf("usage: " PROGRAM " %s %s\n%s\n", verb->name, verb->arguments, verb->what);
 	options_print(verb->options | O(CONFIG) | O(JSON));
+}
+
+void verbs_complete(int argc, char **argv)
+{
+	struct described_verb described[ARRAY_SIZE(verbs)];
+	struct described_option options[OPTION_COUNT];
+	const struct description all = { .verbs = described,
+					 .nverbs = ARRAY_SIZE(verbs),
+					 .options = options,
+					 .noptions = OPTION_COUNT,
+					 .common = OPTIONS_OF_ALL };
+
+	options_describe(options);
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		described[i] = (struct described_verb){ verbs[i].name, verbs[i].arguments,
+							verbs[i].brief, verbs[i].options };
+	completion_answer(&all, argc, argv);
 }

@@ -18,6 +18,9 @@ struct verb {
 /* NULL: there is none of this name. */
 const struct verb *verb_find(const char *name);
 
+/* What a shell asks (src/completion.h). */
+void verbs_complete(int argc, char **argv);
+
 void verbs_print(void);			  /* --help: a screen */
 void verb_print(const struct verb *verb); /* VERB --help */
 
