@@ -85,4 +85,10 @@ def test_an_installation(directory):
         said = subprocess.run([sbin / program, "--version"], capture_output=True, text=True, check=True)
         assert said.stdout.startswith(f"{program} 0.")
     assert os.readlink(sbin / "mount.tdefs") == "tdefs"
-    assert (directory / "usr/share/doc/tdefs/tdefs.conf").is_file()
+    share = directory / "usr/share"
+    assert (share / "doc/tdefs/tdefs.conf").is_file() and (share / "doc/tdefs/FORMAT.md").is_file()
+    assert {p.name for p in share.glob("man/man*/*")} == {
+        "tdefs.8", "tdefsctl.8", "tdefs-vault.8", "mount.tdefs.8", "mount.fuse.tdefs.8", "tdefs.conf.5", "tdefs-format.5"}
+    assert {p.name for p in share.glob("bash-completion/completions/*")} == {"tdefs", "tdefsctl", "tdefs-vault"}
+    assert {p.name for p in share.glob("fish/vendor_completions.d/*")} == {"tdefs.fish", "tdefsctl.fish", "tdefs-vault.fish"}
+    assert (share / "zsh/vendor-completions/_tdefs").is_file()
