@@ -35,7 +35,8 @@ struct rotation {
 	struct vault *to;
 	const char *to_kid; /* without a version: the newest */
 	enum rotation_choice choice;
-	bool retire; /* keep no previous slot */
+	bool retire;  /* keep no previous slot */
+	bool dry_run; /* ask both vaults and write nothing; the result is what would be */
 
 	/*
 	 * How long the DEK may be in memory in order to be wrapped, in all, and each call take

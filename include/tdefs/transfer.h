@@ -51,12 +51,13 @@ struct transfer_observer {
 
 struct transfer_options {
 	const struct sysio *sys;
-	int source_fd, target_fd;		  /* directories, open for reading; borrowed */
-	const char *source_path, *target_path;	  /* for messages */
-	bool source_is_mount, target_is_mount;	  /* a file system's root: lost+found is not data */
-	const char *identity;			  /* one line: what must be the same to go on */
-	bool without_xattrs;			  /* leave what cannot be kept, and count it */
-	uint64_t checkpoint;			  /* TRANSFER_CHECKPOINT, but for tests */
+	int source_fd, target_fd;	       /* directories, open for reading; borrowed */
+	const char *source_path, *target_path; /* for messages */
+	bool source_is_mount, target_is_mount; /* a file system's root: lost+found is not data */
+	const char *identity;		       /* one line: what must be the same to go on */
+	bool dry_run;			       /* look at both, and whether it fits; copy nothing */
+	bool without_xattrs;		       /* leave what cannot be kept, and count it */
+	uint64_t checkpoint;		       /* TRANSFER_CHECKPOINT, but for tests */
 	const struct transfer_observer *observer; /* NULL: nobody */
 };
 
@@ -70,7 +71,7 @@ struct transfer_result {
 };
 
 /*
- * Do all of it. Blocks; one transfer into a target at a time (-EBUSY). On error
+ * Do all of it, or, of a dry run, say how much there is. Blocks; one transfer into a target at a time (-EBUSY). On error
  * what was copied stays for the next call, unless the target was not ours.
  */
 int transfer_run(const struct transfer_options *options, struct transfer_result *ret_result,

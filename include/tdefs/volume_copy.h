@@ -16,6 +16,7 @@ struct header_restore {
 	const struct backing *backing;
 	const struct vault_watch *watch;
 	const struct volume_header *header; /* to be put there */
+	bool dry_run;			    /* refuse what would be refused, and write nothing */
 	bool force; /* though it is older, or nothing says whose it is, or no vault gives its DEK */
 };
 

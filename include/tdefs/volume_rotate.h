@@ -22,6 +22,7 @@ struct rotation_request {
 	bool by_itself;	      /* nobody asked for it: auto_rotate */
 	uint64_t if_sequence; /* then: of the header for which that was decided */
 	bool key_is_backed_up;
+	bool dry_run; /* of volume_rewrap() only: say what would come of it, mounted or not */
 	enum policy_act act; /* as it is told of: POLICY_ROTATE or POLICY_REWRAP */
 };
 

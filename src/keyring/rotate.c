@@ -234,6 +234,16 @@ static int prepare(const struct rotation *r, const struct volume_header *header,
 	return e < 0 ? e : seal_steps(r, t, dek, s, reterr);
 }
 
+/* What carry_out() would leave behind. */
+static int foresee(const struct steps *s, struct rotation_result *result)
+{
+	result->rotated = s->rotates;
+	result->pin_changed = s->pins;
+	result->retired = s->retires;
+	result->header = s->retires ? s->retired : s->next;
+	return 0;
+}
+
 /* The new protector is safe on disk before the old one goes. */
 static int carry_out(const struct rotation *r, const struct steps *s,
 		     struct rotation_result *result, struct errmsg *reterr)
@@ -314,7 +324,8 @@ int rotate_header(const struct rotation *r, const struct volume_header *header,
 	if (e == 0) /* late: a vault that hangs does not keep the DEK here after a revocation */
 		e = prepare(r, header, &t, steps, reterr);
 	if (e == 0)
-		e = carry_out(r, steps, ret_result, reterr);
+		e = r->dry_run ? foresee(steps, ret_result)
+			       : carry_out(r, steps, ret_result, reterr);
 	if (e == -ENOKEY && reterr)
 		reterr->exit_code = EXIT_CODE_TRY_AGAIN;
 	return e;

@@ -268,6 +268,9 @@ static int all_passes(struct run *run)
 
 	if (r == 0 && run->state != RUN_FINISHED)
 		r = check_space(run);
+	run->result.resumed = run->state != RUN_FRESH;
+	if (run->o->dry_run)
+		return r;
 	if (r == 0 && run->state != RUN_FINISHED)
 		r = lock_down(run);
 	if (r == 0 && run->state == RUN_FRESH)
@@ -283,7 +286,6 @@ static int all_passes(struct run *run)
 	run->contents = false;
 	if (r == 0)
 		r = run_verify(run);
-	run->result.resumed = run->state != RUN_FRESH;
 	return r == 0 ? finish(run) : r;
 }
 

@@ -234,6 +234,8 @@ int volume_restore_header(const struct header_restore *o, struct header_restored
 		r = check_whose(w, reterr);
 	if (r == 0)
 		r = prove(w, reterr);
+	if (o->dry_run)
+		return r;
 	if (r == 0)
 		r = keep(w, reterr);
 	if (r == 0)

@@ -177,6 +177,7 @@ static int carry_out(struct work *w, struct errmsg *reterr)
 		.to_kid = w->to_kid,
 		.choice = rotation_choice_of(w->request),
 		.retire = w->request->retire,
+		.dry_run = w->request->dry_run,
 	};
 	int r = watched_vault_open(o->watch, w->slot->kid, w->from_settings, &clock_kernel, &from,
 				   reterr);
@@ -253,10 +254,11 @@ int volume_rewrap(const struct rewrap *o, const struct rotation_request *request
 	w->rewrap = o;
 	w->request = request;
 	w->label = o->volume ? o->volume->name : o->watch->volume;
-	r = backing_lock(o->backing, w->label, &lock_fd, err);
+	r = request->dry_run ? 0 : backing_lock(o->backing, w->label, &lock_fd, err);
 	if (r == 0)
 		r = rewrap(w, ret_outcome);
 	ret_outcome->error = r;
-	volume_event_rotation(o->watch->audit, request, ret_outcome);
+	if (!request->dry_run)
+		volume_event_rotation(o->watch->audit, request, ret_outcome);
 	return r;
 }

@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 
@@ -142,3 +143,63 @@ def test_the_vault_tells_which_version_it_disables(vault):
     answer = json.loads(vault.command("key", "versions", "tde", "--json").stdout)
     assert answer["schema"] == 1 and {i["kid"] for i in answer["versions"]} == {old, new}
     assert vault.command("key", "delete", "tde").stdout == "tde: deleted, recoverable\n"
+
+
+def bytes_of(*paths):
+    return [p.read_bytes() for p in paths]
+
+
+def test_a_dry_run_tells_what_would_be_and_changes_nothing(make_volume_in, directory):
+    v = make_volume_in()
+    old, files = v.active_kid(), [v.backing / ".tdefs/header", v.backing / ".tdefs/header.bak", v.config]
+    v.ctl("header", "backup", v.name, directory / "first")
+    v.vault.command("key", "create", "tde")
+    before = bytes_of(*files)
+    events = v.ctl("events", v.name).stdout
+    foreseen = v.ctl_json("rotate", v.name, "--retire", "--dry-run")
+    assert (foreseen["dry_run"], foreseen["rotated"], foreseen["retired"]) == (True, True, True)
+    assert foreseen["before"]["kid"] == old and v.active_kid() == old
+    assert "would be rotated; nothing was changed" in v.ctl("rotate", v.name, "--dry-run").stdout
+    assert v.ctl_json("rotate", "--all", "--dry-run")["schema"] == 1
+    assert v.ctl_json("link", v.name, old, "--dry-run")["changed"]
+    assert f"{old}: would be linked" in v.ctl("link", v.name, old, "--dry-run").stdout
+    assert bytes_of(*files) == before
+    told = v.ctl("events", v.name).stdout.removeprefix(events)
+    assert "rotated" not in told and "linked" not in told
+    # It came as was foreseen; and so back.
+    done = v.ctl_json("rotate", v.name, "--retire")
+    assert (done["before"], done["after"], done["dry_run"]) == (foreseen["before"], foreseen["after"], False)
+    shutil.copytree(v.backing, directory / "copy")
+    v.unmount()
+    before = bytes_of(*files)
+    refused(v, 1, "header", "restore", v.name, directory / "first", "--dry-run", says="older", next_step="--force")
+    assert "would restore" in v.ctl("header", "restore", v.name, directory / "first", "--dry-run", "--force").stdout
+    kid = done["after"]["kid"]
+    assert not v.ctl_json("rewrap", str(directory / "copy"), "--to", kid, "--dry-run")["rotated"]
+    assert bytes_of(*files) == before and not list((v.backing / ".tdefs").glob("*kept*"))
+
+
+def test_a_dry_run_of_an_import_looks_at_both_sides(make_volume, directory):
+    v = make_volume()
+    (directory / "source/deep").mkdir(parents=True)
+    (directory / "source/deep/f").write_bytes(b"x" * 5000)
+    v.mount()
+    answer = v.ctl_json("import", str(directory / "source"), v.name, "--dry-run")
+    assert (answer["files"], answer["bytes"], answer["verified"], answer["dry_run"]) == (1, 5000, False, True)
+    assert "would import from" in v.ctl("import", directory / "source", v.name, "--dry-run").stdout
+    assert not os.listdir(v.mount_point) and "import" not in v.ctl("events", v.name).stdout
+    v.ctl("import", directory / "source", v.name)
+    (directory / "other").mkdir()
+    refused(v, 1, "import", directory / "other", v.name, "--dry-run", says="not empty", next_step="")
+
+
+def test_what_is_not_known_is_null(make_volume_in):
+    v = make_volume_in()
+    v.vault.stop()
+    report = v.ctl_json("check", v.name)
+    assert report["kid"] is None and report["thumbprint"] is None
+    v.vault.start(listen=v.vault.address)
+    report = v.ctl_json("check", v.name)
+    assert report["kid"] == v.active_kid() and report["requirements"][0]["next"] is None
+    answer = json.loads(v.vault.command("key", "show", "nonesuch", "--json", check=False).stdout)
+    assert answer["schema"] == 1 and answer["exit_code"] == 1 and "nonesuch" in answer["error"] and answer["next"]

@@ -114,7 +114,13 @@ int usage_error(struct call *call, const char *what)
 
 int call_failed(struct call *call)
 {
-	return errmsg_print(&call->err, PROGRAM);
+	int code = errmsg_print(&call->err, PROGRAM);
+
+	if (!call->json)
+		return code;
+	return print_json(json_pack("{s:i, s:s, s:s, s:i}", "schema", JSON_SCHEMA, "error",
+				    call->err.text, "next", call->err.next, "exit_code", code),
+			  code);
 }
 
 int call_errno(struct call *call, int r, const char *what)

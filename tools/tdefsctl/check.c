@@ -10,8 +10,9 @@
 
 static json_t *requirement_json(const struct requirement *q)
 {
-	return json_pack("{s:s, s:s, s:s, s:s}", "requirement", q->name, "state",
-			 requirement_state_name(q->state), "text", q->text, "next", q->next);
+	return json_pack("{s:s, s:s, s:s, s:s?}", "requirement", q->name, "state",
+			 requirement_state_name(q->state), "text", q->text, "next",
+			 q->next[0] ? q->next : NULL);
 }
 
 json_t *report_json(const struct protector_report *r, const char *kid)
@@ -26,8 +27,9 @@ json_t *report_json(const struct protector_report *r, const char *kid)
 		}
 	if (r->key.kid[0])
 		hex_encode(r->key.thumbprint, THUMBPRINT_LEN, thumbprint);
-	return json_pack("{s:i, s:s, s:s, s:s, s:o}", "schema", CONTROL_SCHEMA, "protector", kid,
-			 "kid", r->key.kid, "thumbprint", thumbprint, "requirements", list);
+	return json_pack("{s:i, s:s, s:s?, s:s?, s:o}", "schema", CONTROL_SCHEMA, "protector", kid,
+			 "kid", r->key.kid[0] ? r->key.kid : NULL, "thumbprint",
+			 thumbprint[0] ? thumbprint : NULL, "requirements", list);
 }
 
 void print_report(const struct protector_report *r, const char *kid)

@@ -107,16 +107,17 @@ static int report(struct call *call, const char *name, const struct volume_heade
 
 	if (call->json)
 		return print_json(
-			json_pack("{s:i, s:o, s:I, s:o, s:o, s:b, s:o}", "schema", CONTROL_SCHEMA,
-				  "name", text_json(name), "sequence", (json_int_t)h->sequence,
+			json_pack("{s:i, s:o, s:b, s:I, s:o, s:o, s:b, s:o}", "schema",
+				  CONTROL_SCHEMA, "name", text_json(name), "dry_run",
+				  (int)call->dry_run, "sequence", (json_int_t)h->sequence,
 				  "older_than",
 				  older ? json_integer((json_int_t)what->newest) : json_null(),
 				  "kept", what->kept[0] ? json_string(what->kept) : json_null(),
 				  "proved", (int)what->proved, "why_not",
 				  what->proved ? json_null() : text_json(what->why_not.text)),
 			EXIT_CODE_DONE);
-	printf("%s: restored the header of sequence %llu%s\n", name,
-	       (unsigned long long)h->sequence,
+	printf("%s: %s the header of sequence %llu%s\n", name,
+	       call->dry_run ? "would restore" : "restored", (unsigned long long)h->sequence,
 	       what->proved ? "; it opens the volume" : ", without proof that it opens the volume");
 	if (older)
 		printf("  it is older than what was in use here (sequence %llu): keys that were "
@@ -142,6 +143,7 @@ static int restore(struct call *call, const char *name, const struct volume_head
 					  .backing = &t->backing,
 					  .watch = &watch,
 					  .header = h,
+					  .dry_run = call->dry_run,
 					  .force = call->force };
 	struct header_restored what;
 

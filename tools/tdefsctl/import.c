@@ -74,7 +74,7 @@ static int report_json(const struct move *m)
 
 	return print_json(
 		json_pack("{s:i, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, "
-			  "s:b}",
+			  "s:b, s:b}",
 			  "schema", CONTROL_SCHEMA, "volume", m->sides.volume->name, "direction",
 			  m->import ? "import" : "export", m->import ? "source" : "target",
 			  text_json(m->sides.plain_path), m->import ? "target" : "source",
@@ -83,7 +83,8 @@ static int report_json(const struct move *m)
 			  (json_int_t)r->symlinks, "others", (json_int_t)r->others, "hard_links",
 			  (json_int_t)r->hard_links, "bytes", (json_int_t)r->bytes, "xattrs_left",
 			  (json_int_t)r->xattrs_left, "links_outside", (json_int_t)r->links_outside,
-			  "resumed", (int)r->resumed, "verified", 1),
+			  "resumed", (int)r->resumed, "verified", (int)!m->call->dry_run, "dry_run",
+			  (int)m->call->dry_run),
 		EXIT_CODE_DONE);
 }
 
@@ -95,16 +96,23 @@ static int report(const struct move *m)
 	if (m->call->json)
 		return report_json(m);
 	printf("%s: %s %s: %ju files, %ju further names of them, %ju directories, %ju symbolic "
-	       "links, %ju others; %.1f MiB, all of it read again and compared\n",
-	       m->sides.volume->name, m->import ? "imported from" : "exported to",
+	       "links, %ju others; %.1f MiB%s\n",
+	       m->sides.volume->name,
+	       m->call->dry_run ? "would import from"
+	       : m->import	? "imported from"
+				: "exported to",
 	       path ? path : "?", (uintmax_t)r->files, (uintmax_t)r->hard_links,
 	       (uintmax_t)r->directories, (uintmax_t)r->symlinks, (uintmax_t)r->others,
-	       (double)r->bytes / (1 << 20));
+	       (double)r->bytes / (1 << 20),
+	       m->call->dry_run ? "; it fits, and nothing was copied"
+				: ", all of it read again and compared");
 	if (r->xattrs_left)
 		printf("  %ju extended attributes were left behind\n", (uintmax_t)r->xattrs_left);
 	if (r->links_outside)
 		printf("  %ju symbolic links lead out of it: what they lead to was not taken\n",
 		       (uintmax_t)r->links_outside);
+	if (m->call->dry_run)
+		return EXIT_CODE_DONE;
 	if (m->import)
 		printf("  next: start the engine on %s; then remove %s, whose plaintext is still "
 		       "on its disk\n",
@@ -161,6 +169,7 @@ static int transfer(struct move *m)
 		.source_is_mount = m->import && is_mount_root(s->plain_fd),
 		.target_is_mount = !m->import && is_mount_root(s->plain_fd),
 		.identity = identity,
+		.dry_run = m->call->dry_run,
 		.without_xattrs = m->call->without_xattrs,
 		.checkpoint = TRANSFER_CHECKPOINT,
 		.observer = &observer,
@@ -171,15 +180,20 @@ static int transfer(struct move *m)
 		       m->import ? s->plain_path : s->uuid);
 	observer.arg = &display;
 	m->audit = call_watch(m->call, NULL, s->volume->name, s->volume->name).audit;
-	r = m->import ? volume_policy_check(m->audit, &m->call->config->policy, POLICY_IMPORT,
-					    s->kid, s->volume->name, &m->call->err)
+	r = m->import ? volume_policy_check(m->call->dry_run ? NULL : m->audit,
+					    &m->call->config->policy, POLICY_IMPORT, s->kid,
+					    s->volume->name, &m->call->err)
 		      : 0;
 	if (r < 0)
 		return r;
-	tell_begin(m);
-	watch_for_signals();
+	if (!o.dry_run) {
+		tell_begin(m);
+		watch_for_signals();
+	}
 	r = transfer_run(&o, &m->result, &m->call->err);
 	transfer_display_end(&display);
+	if (o.dry_run)
+		return r;
 	if (r < 0)
 		tell_failed(m);
 	else

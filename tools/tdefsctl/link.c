@@ -123,18 +123,21 @@ static int report(const struct linking *l, bool changed)
 {
 	CLEANUP_JSON json_t *opens = opens_json(l);
 	CLEANUP_FREE char *kid = text_new(l->edit.kid);
+	const bool dry = changed && l->call->dry_run;
 	const char *what = l->edit.unlink ? "no longer linked" : "linked";
 
 	if (!opens || !kid)
 		return print_json(NULL, EXIT_CODE_FAILED);
 	if (l->call->json)
-		return print_json(json_pack("{s:i, s:s, s:b, s:b, s:O, s:o, s:o}", "schema",
+		return print_json(json_pack("{s:i, s:s, s:b, s:b, s:b, s:O, s:o, s:o}", "schema",
 					    CONTROL_SCHEMA, "key", kid, "linked",
-					    (int)!l->edit.unlink, "changed", (int)changed, "opens",
-					    opens, "not_searched", survey_missed_json(&l->survey),
+					    (int)!l->edit.unlink, "changed", (int)changed,
+					    "dry_run", (int)l->call->dry_run, "opens", opens,
+					    "not_searched", survey_missed_json(&l->survey),
 					    "searched", survey_searched_json(&l->survey)),
 				  EXIT_CODE_DONE);
-	printf("%s: %s%s\n", kid, what, changed ? "" : " (nothing to change)");
+	printf("%s: %s%s%s\n", kid, dry ? "would be " : "", what,
+	       changed ? "" : " (nothing to change)");
 	print_opens(l, opens);
 	return EXIT_CODE_DONE;
 }
@@ -151,7 +154,7 @@ static int carry_out(struct linking *l)
 	if (r < 0)
 		return call_failed(l->call);
 	changed = strcmp(l->edit.was, l->edit.now) != 0;
-	if (changed && conf_replace(l->call, l->edit.was, l->edit.now) < 0)
+	if (changed && !l->call->dry_run && conf_replace(l->call, l->edit.was, l->edit.now) < 0)
 		return call_failed(l->call);
 	return report(l, changed);
 }

@@ -63,6 +63,8 @@ static const struct {
 			      "for node_exporter: replaced whole; exit 0 once it is" },
 	[OPTION_SECURITY] = { "security", KIND_SWITCH, CALL(security), NULL,
 			      "what confines the daemon, and what does not" },
+	[OPTION_DRY_RUN] = { "dry-run", KIND_SWITCH, CALL(dry_run), NULL,
+			     "ask and check everything, change nothing" },
 #undef CALL
 };
 

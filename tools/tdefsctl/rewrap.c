@@ -17,7 +17,8 @@ int rotation_request_of(struct call *call, struct rotation_request *ret_request)
 	*ret_request = (struct rotation_request){ .retire = call->retire,
 						  .unpin = call->unpin,
 						  .from_previous = call->from_previous,
-						  .key_is_backed_up = call->key_is_backed_up };
+						  .key_is_backed_up = call->key_is_backed_up,
+						  .dry_run = call->dry_run };
 	if (!call->to)
 		return 0;
 	if (call->unpin) {
@@ -56,17 +57,23 @@ int rotation_report(struct call *call, const json_t *rotation)
 	const json_t *before = json_object_get(rotation, "before");
 
 	if (call->json)
-		return print_json(json_pack("{s:i, s:s, s:b, s:b, s:b, s:O, s:O}", "schema",
-					    CONTROL_SCHEMA, "name", call->args[0], "rotated",
-					    (int)rotated, "retired", (int)retired, "pinned",
-					    (int)pinned, "before", before, "after",
-					    json_object_get(rotation, "after")),
+		return print_json(json_pack("{s:i, s:s, s:b, s:b, s:b, s:b, s:O, s:O}", "schema",
+					    CONTROL_SCHEMA, "name", call->args[0], "dry_run",
+					    (int)call->dry_run, "rotated", (int)rotated, "retired",
+					    (int)retired, "pinned", (int)pinned, "before", before,
+					    "after", json_object_get(rotation, "after")),
 				  EXIT_CODE_DONE);
 	printf("%s: %s%s\n", call->args[0],
-	       rotated ? "rotated" : "this key is its protector already",
-	       retired ? "; no earlier key opens this header" : "");
+	       !rotated	       ? "this key is its protector already"
+	       : call->dry_run ? "would be rotated; nothing was changed"
+			       : "rotated",
+	       !retired	       ? ""
+	       : call->dry_run ? "; no earlier key would open this header any more"
+			       : "; no earlier key opens this header");
 	print_key("before", before);
-	print_key("now   ", json_object_get(rotation, "after"));
+	print_key(call->dry_run ? "after " : "now   ", json_object_get(rotation, "after"));
+	if (call->dry_run)
+		return EXIT_CODE_DONE;
 	if (pinned)
 		puts("It has a newer version: the volume is pinned to this one, until rotate "
 		     "--unpin.");

@@ -59,6 +59,7 @@ static int await_outcome(struct call *call, json_int_t number, json_t **ret_rota
 			     : errmsg_fail(&call->err, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
 }
 
+/* By this process: of what nobody has mounted, or to see what its daemon would do. */
 static int rotate_offline(struct call *call, const struct rotation_request *request,
 			  json_t **ret_rotation)
 {
@@ -83,6 +84,8 @@ int rotate_volume(struct call *call, const struct rotation_request *request, jso
 
 	if (r < 0)
 		return r;
+	if (request->dry_run)
+		return rotate_offline(call, request, ret_rotation);
 	r = call_ask(call, asked, &answer);
 	if (r == -ENOENT || r == -ECONNREFUSED)
 		return rotate_offline(call, request, ret_rotation);

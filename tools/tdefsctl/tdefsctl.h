@@ -43,6 +43,7 @@ struct call {
 	bool force;	       /* --force */
 	const char *textfile;  /* --textfile; NULL: not given */
 	bool security;	       /* --security */
+	bool dry_run;	       /* --dry-run */
 	struct text_list in;   /* --in, each */
 	uint64_t for_ms;       /* --for; 0: not given */
 	struct audit *audit;   /* call_watch() opened it; NULL: none */
