@@ -194,7 +194,8 @@ static const char *const daemon_calls[] = {
 static const char *const ring_calls[] = { "io_uring_enter", "io_uring_register", "io_uring_setup",
 					  "sched_setaffinity" };
 
-static const char *const keeper_calls[] = { "wait4", "waitid" };
+/* On the sockets that it has: it can make none. */
+static const char *const keeper_calls[] = { "sendto", "wait4", "waitid" };
 
 /* Allowed where `mask` of an argument is `value`; several of a call: any of them. */
 static const struct condition {

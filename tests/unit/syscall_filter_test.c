@@ -92,6 +92,11 @@ static int try_packets(void)
 	return as_errno(socket(AF_PACKET, SOCK_RAW, 0));
 }
 
+static int try_socket(void)
+{
+	return as_errno(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+}
+
 static int try_bpf(void)
 {
 	return as_errno(syscall(SYS_bpf, -1, NULL, 0));
@@ -239,6 +244,23 @@ static void what_is_needed_works(void **state)
 	assert_int_equal(behind(SYSCALL_FILTER_KEEPER, -1, use_threads), 0);
 }
 
+static int pair[2];
+
+static int use_a_socket(void)
+{
+	return as_errno(send(pair[0], "x", 1, MSG_NOSIGNAL));
+}
+
+static void keeper_sends_and_connects_nowhere(void **state)
+{
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(behind(SYSCALL_FILTER_KEEPER, -1, use_a_socket), 0);
+	assert_int_equal(behind(SYSCALL_FILTER_KEEPER, -1, try_socket), ENOSYS);
+	close(pair[0]);
+	close(pair[1]);
+}
+
 /* The second filter reaches a thread that was there before it. */
 struct waiting {
 	pthread_barrier_t loaded;
@@ -282,6 +304,7 @@ int main(void)
 		cmocka_unit_test(rings_only_where_they_are_used),
 		cmocka_unit_test(mount_goes_with_the_mount),
 		cmocka_unit_test(what_is_needed_works),
+		cmocka_unit_test(keeper_sends_and_connects_nowhere),
 		cmocka_unit_test(threads_that_run_lose_mount_too),
 	};
 
