@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "notify.h"
 #include "process.h"
 #include "tdefs/log.h"
 #include "tdefs/volume_event.h"
@@ -146,10 +147,16 @@ static int end(const struct daemon *d, int code)
 /* The daemon, and this process as its keeper. */
 static int run_kept(struct daemon *d)
 {
+	int notify_fd = -1;
 	pid_t daemon;
 
 	process_block_signals();
-	daemon = keeper_fork(&d->keeper);
+	if (d->request->foreground) {
+		notify_fd = notify_open();
+		d->notified = notify_fd >= 0;
+		d->watchdog_ms = d->notified ? notify_watchdog_ms() : 0;
+	}
+	daemon = keeper_fork(notify_fd, &d->keeper);
 	if (daemon == 0)
 		return end(d, run(d));
 	if (daemon < 0) {

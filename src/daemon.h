@@ -16,6 +16,7 @@ struct mount_request {
 	bool foreground;
 	bool accept_header;
 	bool new_uuid; /* it is a copy, and is to be an instance of its own */
+	bool wait;     /* for its vault, however long it takes */
 };
 
 /*
@@ -26,9 +27,10 @@ int daemon_mount(const struct mount_request *request);
 
 /*
  * Unmount, and return when the daemon is gone. An error also when it could not
- * make everything durable.
+ * make everything durable. `wait`: until nobody uses it any more; done, too, when it
+ * was not mounted.
  */
-int daemon_unmount(const struct config *config, const struct volume_config *volume,
+int daemon_unmount(const struct config *config, const struct volume_config *volume, bool wait,
 		   struct errmsg *reterr) WARN_UNUSED;
 
 /* A mount point as the mount table has it, malloc'ed; of a dead mount only the parent resolves. */

@@ -18,9 +18,12 @@ struct daemon {
 	const struct mount_request *request;
 	int ready_fd; /* pipe to the waiting parent; -1 in the foreground */
 	struct keeper keeper;
-	char *where;	     /* the mount point, resolved */
-	struct audit *audit; /* the event log */
-	int hook_link;	     /* until the hook has it; -1: there is none */
+	bool notified;	      /* systemd wants to be told; the keeper passes it on */
+	uint64_t watchdog_ms; /* how often; 0: it has no watchdog */
+	char *told;	      /* the status it was told last; the guard's thread */
+	char *where;	      /* the mount point, resolved */
+	struct audit *audit;  /* the event log */
+	int hook_link;	      /* until the hook has it; -1: there is none */
 	struct hook *hook;
 	struct webhook *webhook;
 	struct audit_journal *journal; /* NULL: not under systemd */
@@ -62,6 +65,15 @@ void daemon_close_outlets(struct daemon *d);
 int daemon_start(struct daemon *d, struct errmsg *reterr) WARN_UNUSED;
 /* Everything durable and closed, in the reverse order. An error: something may not be on disk. */
 int daemon_finish(struct daemon *d) WARN_UNUSED;
+
+/*
+ * Tell systemd, if it wants that: from now on the state as it changes, and that the
+ * guard's thread is alive, by that thread itself; that the mount is there; that the
+ * end has begun, which may take as long as the disk does.
+ */
+void daemon_notify_start(struct daemon *d);
+void daemon_notify_ready(const struct daemon *d);
+void daemon_notify_stopping(const struct daemon *d);
 
 /* Let go of the terminal: whoever waits for our output must see its end. */
 void daemon_detach_output(void);

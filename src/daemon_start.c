@@ -73,6 +73,7 @@ static void on_ready(void *arg)
 	if (d->ready_fd >= 0)
 		daemon_detach_output();
 	daemon_tell_parent(d, EXIT_CODE_DONE);
+	daemon_notify_ready(d);
 	if (guard_runner_is_cancelled(volume_guard(d->volume))) /* a signal that came too early */
 		kill(getpid(), SIGTERM);
 }
@@ -256,7 +257,8 @@ static void say_inaccessible(const struct daemon *d, const struct guard_view *vi
 /* Until the vault has given the DEK, or has refused it, or mount_timeout is over. */
 static int wait_for_key(struct daemon *d, struct errmsg *reterr)
 {
-	const uint64_t timeout_ms = d->request->volume->settings.mount_timeout_ms;
+	const uint64_t timeout_ms =
+		d->request->wait ? 0 : d->request->volume->settings.mount_timeout_ms;
 	struct guard_runner *guard = volume_guard(d->volume);
 	const bool long_wait = timeout_ms == 0 || timeout_ms > SAY_WAITING_AFTER_MS;
 	enum guard_state state =
@@ -313,6 +315,8 @@ static int start_guard(struct daemon *d, struct errmsg *reterr)
 		r = start_control(d, reterr);
 	if (r == 0)
 		r = start_signals(d, reterr);
+	if (r == 0)
+		daemon_notify_start(d);
 	return r < 0 ? r : wait_for_key(d, reterr);
 }
 
@@ -346,6 +350,7 @@ int daemon_finish(struct daemon *d)
 	const char *name = d->request->volume->name;
 	int r = 0;
 
+	daemon_notify_stopping(d);
 	daemon_stop_signals(d);
 	control_stop(d->control);
 	metrics_server_stop(d->control_context.metrics);
@@ -357,6 +362,7 @@ int daemon_finish(struct daemon *d)
 		r = volume_close(d->volume);
 	daemon_close_events(d); /* the last: it tells of the unmount, too */
 	free(d->where);
+	free(d->told);
 	if (r < 0)
 		log_error("volume %s: some data could not be written: %s", name, errno_text(r));
 	return r;

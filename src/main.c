@@ -13,12 +13,13 @@
 #include "tdefs/control.h"
 #include "tdefs/crypto.h"
 
-enum option_id { CONFIG, FOREGROUND, ACCEPT_HEADER, NEW_UUID, HELP, VERSION, OPTION_COUNT };
+enum option_id { CONFIG, FOREGROUND, WAIT, ACCEPT_HEADER, NEW_UUID, HELP, VERSION, OPTION_COUNT };
 
 static const struct described_option options[OPTION_COUNT] = {
 	[CONFIG] = { "config", 'c', "FILE",
 		     "default: $" CONFIG_ENVIRONMENT ", then " CONFIG_DEFAULT_PATH },
 	[FOREGROUND] = { "foreground", 'f', NULL, "stay, and log to standard error" },
+	[WAIT] = { "wait", 'w', NULL, "for its vault; unmount: until nobody uses it" },
 	[ACCEPT_HEADER] = { "accept-header", 0, NULL,
 			    "take one this host does not know, or knew newer: once" },
 	[NEW_UUID] = { "new-uuid", 0, NULL, "of a copy, once: make it an instance of its own" },
@@ -27,8 +28,9 @@ static const struct described_option options[OPTION_COUNT] = {
 };
 
 static const struct described_verb verbs[] = {
-	{ "mount", "NAME", "mount a volume", 1 << FOREGROUND | 1 << ACCEPT_HEADER | 1 << NEW_UUID },
-	{ "unmount", "NAME", "unmount a volume", 0 },
+	{ "mount", "NAME", "mount a volume",
+	  1 << FOREGROUND | 1 << WAIT | 1 << ACCEPT_HEADER | 1 << NEW_UUID },
+	{ "unmount", "NAME", "unmount a volume", 1 << WAIT },
 };
 
 static const struct description described = {
@@ -41,8 +43,8 @@ static const struct description described = {
 
 static void print_usage(void)
 {
-	puts("usage: tdefs [--config FILE] mount NAME [-f] [--accept-header] [--new-uuid]\n"
-	     "       tdefs [--config FILE] unmount NAME\n"
+	puts("usage: tdefs [--config FILE] mount NAME [-f] [-w] [--accept-header] [--new-uuid]\n"
+	     "       tdefs [--config FILE] unmount NAME [-w]\n"
 	     "       tdefs --help | --version\n"
 	     "\n"
 	     "Mount an encrypted volume that tdefs.conf describes, or unmount it. mount\n"
@@ -78,7 +80,7 @@ static int parse_options(int argc, char **argv, struct arguments *a)
 			NULL,
 			i,
 		};
-	while ((c = getopt_long(argc, argv, "c:f", long_options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "c:fw", long_options, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 		case CONFIG:
@@ -87,6 +89,10 @@ static int parse_options(int argc, char **argv, struct arguments *a)
 		case 'f':
 		case FOREGROUND:
 			a->foreground = true;
+			break;
+		case 'w':
+		case WAIT:
+			a->wait = true;
 			break;
 		case ACCEPT_HEADER:
 			a->accept_header = true;
@@ -156,7 +162,8 @@ static int run(const struct arguments *a, struct errmsg *err)
 	CLEANUP_CONFIG struct config *config = NULL;
 	struct mount_request request = { .foreground = a->foreground,
 					 .accept_header = a->accept_header,
-					 .new_uuid = a->new_uuid };
+					 .new_uuid = a->new_uuid,
+					 .wait = a->wait };
 	int r;
 
 	if (geteuid() != 0) {
@@ -176,7 +183,7 @@ static int run(const struct arguments *a, struct errmsg *err)
 	if (r == 0 && a->check_only)
 		return EXIT_CODE_DONE;
 	if (r == 0 && strcmp(a->verb, "unmount") == 0) {
-		r = daemon_unmount(config, request.volume, err);
+		r = daemon_unmount(config, request.volume, a->wait, err);
 		return r < 0 ? failed(err) : EXIT_CODE_DONE;
 	}
 	if (r < 0)

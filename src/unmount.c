@@ -9,10 +9,14 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/pidfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon.h"
+#include "notify.h"
 #include "tdefs/control.h"
+
+#define LOOK_AGAIN_MS 200
 
 static void cleanup_mntent(FILE **f)
 {
@@ -231,7 +235,32 @@ static int end_waiting(const struct config *config, const char *name, struct err
 	return 0;
 }
 
-int daemon_unmount(const struct config *config, const struct volume_config *vc,
+/* The kernel tells nobody when a mount is not used any more: it can only be asked again. */
+static int remove_once_free(const char *name, const char *where, struct errmsg *reterr)
+{
+	static const struct timespec pause = { .tv_nsec = LOOK_AGAIN_MS * 1000000 };
+	int notify_fd = notify_open(), r;
+	bool said = false;
+
+	while ((r = mount_remove(name, where, reterr)) == -EBUSY) {
+		if (!said) {
+			fprintf(stderr,
+				"tdefs: volume %s: %s is in use: waiting\n  next: stop what uses "
+				"it "
+				"(fuser -vm %s)\n",
+				name, where, where);
+			notify_send(notify_fd,
+				    "STATUS=stopping: it is in use (fuser -vm tells by whom)");
+		}
+		said = true;
+		nanosleep(&pause, NULL);
+	}
+	if (notify_fd >= 0)
+		close(notify_fd);
+	return r == -EINVAL ? 0 : r;
+}
+
+int daemon_unmount(const struct config *config, const struct volume_config *vc, bool wait,
 		   struct errmsg *reterr)
 {
 	CLEANUP_FREE char *where = mount_resolve(vc->mount);
@@ -244,7 +273,8 @@ int daemon_unmount(const struct config *config, const struct volume_config *vc,
 	if (where && look_at_mount(vc->name, where) == 0)
 		r = find_daemon(config, vc->name, where, &pidfd, reterr);
 	if (r == 0)
-		r = mount_remove(vc->name, where ? where : vc->mount, reterr);
+		r = (wait ? remove_once_free : mount_remove)(vc->name, where ? where : vc->mount,
+							     reterr);
 	if (r < 0 || pidfd < 0)
 		return r;
 	wait_for_end(pidfd);

@@ -90,6 +90,18 @@ int guard_runner_command(struct guard_runner *r, const struct guard_event *event
 void guard_runner_set_policy(struct guard_runner *r, const struct guard_policy *policy);
 struct guard_policy guard_runner_policy(struct guard_runner *r);
 
+/*
+ * From now on the stepping thread calls `beat`, with no lock held, after whatever it
+ * did and at least so often (0: only then): who watches for that sees that it is alive.
+ * Not while it ends.
+ */
+struct guard_pulse {
+	void (*beat)(void *arg);
+	void *arg;
+	uint64_t every_ms;
+};
+void guard_runner_set_pulse(struct guard_runner *r, const struct guard_pulse *pulse);
+
 void guard_runner_view(struct guard_runner *r, struct guard_view *ret_view);
 
 /*

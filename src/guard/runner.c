@@ -149,6 +149,14 @@ struct guard_policy guard_runner_policy(struct guard_runner *r)
 	return r->policy;
 }
 
+void guard_runner_set_pulse(struct guard_runner *r, const struct guard_pulse *pulse)
+{
+	LOCK_SCOPE(&r->lock);
+
+	r->pulse = *pulse;
+	runner_poke(r);
+}
+
 void guard_runner_view(struct guard_runner *r, struct guard_view *ret_view)
 {
 	LOCK_SCOPE(&r->lock);

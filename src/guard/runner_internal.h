@@ -39,6 +39,7 @@ struct guard_runner {
 	uint64_t job_until_ms; /* when `job` has taken too long */
 	struct guard_probe answer;  /* of `job`, while `answered` */
 	struct vault_report report; /* what came with it */
+	struct guard_pulse pulse;
 	bool job_wanted[JOB_COUNT];
 	bool answered;	    /* it waits to be stepped */
 	bool stuck;	    /* the vault's thread has not come back from an earlier question */

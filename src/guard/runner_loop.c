@@ -199,13 +199,14 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 }
 
 /* Under the lock. While the vault is being asked its answer comes first, or its time is over. */
-static uint64_t next_moment(const struct guard_runner *r)
+static uint64_t next_moment(const struct guard_runner *r, uint64_t now)
 {
 	struct guard g = r->guard;
+	uint64_t beat = r->pulse.every_ms ? now + r->pulse.every_ms : GUARD_NEVER;
 
 	if (r->job != JOB_NONE)
 		g.next_probe_ms = r->job_until_ms;
-	return earlier(guard_next_tick(&r->policy, &g), r->drain_until_ms);
+	return earlier(earlier(guard_next_tick(&r->policy, &g), r->drain_until_ms), beat);
 }
 
 /* Until something happens or the guard's next moment. */
@@ -219,7 +220,7 @@ static void wait_for_more(struct guard_runner *r)
 
 	{
 		LOCK_SCOPE(&r->lock);
-		next = next_moment(r);
+		next = next_moment(r, now);
 	}
 	wait = next > now ? next - now : 0;
 	if (wait > WAIT_MOST_MS)
@@ -235,6 +236,7 @@ void *runner_loop(void *arg)
 {
 	static const struct guard_event tick = { .kind = GUARD_TICK };
 	struct guard_runner *r = arg;
+	struct guard_pulse pulse;
 	struct guard_event e;
 
 	for (;;) {
@@ -249,7 +251,10 @@ void *runner_loop(void *arg)
 				return NULL;
 			runner_start_job(r, runner_time(r));
 			pthread_cond_broadcast(&r->changed);
+			pulse = r->pulse;
 		}
+		if (pulse.beat)
+			pulse.beat(pulse.arg);
 		wait_for_more(r);
 	}
 }

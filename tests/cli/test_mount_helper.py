@@ -86,7 +86,7 @@ def test_an_installation(directory):
         assert said.stdout.startswith(f"{program} 0.")
     assert os.readlink(sbin / "mount.tdefs") == "tdefs"
     share = directory / "usr/share"
-    assert (share / "doc/tdefs/tdefs.conf").is_file() and (share / "doc/tdefs/FORMAT.md").is_file()
+    assert (share / "doc/tdefs/examples/tdefs.conf").is_file() and (share / "doc/tdefs/FORMAT.md").is_file()
     assert {p.name for p in share.glob("man/man*/*")} == {
         "tdefs.8", "tdefsctl.8", "tdefs-vault.8", "mount.tdefs.8", "mount.fuse.tdefs.8", "tdefs.conf.5", "tdefs-format.5"}
     assert {p.name for p in share.glob("bash-completion/completions/*")} == {"tdefs", "tdefsctl", "tdefs-vault"}

@@ -17,6 +17,7 @@
 #include "identity.h"
 #include "imds.h"
 #include "maintain.h"
+#include "notify.h"
 #include "tls.h"
 
 #define ROUND_SECONDS	 30
@@ -211,6 +212,17 @@ static int start(struct call *call, struct service *s)
 	return start_imds(call, s);
 }
 
+static void tell_service_manager(const struct service *s)
+{
+	char text[sizeof(s->address) + 32];
+	int fd = notify_open();
+
+	(void)snprintf(text, sizeof(text), "READY=1\nSTATUS=listening on %s", s->address);
+	notify_send(fd, text);
+	if (fd >= 0)
+		close(fd);
+}
+
 static void say_ready(const struct call *call, const struct service *s)
 {
 	say_new(call, s);
@@ -220,6 +232,7 @@ static void say_ready(const struct call *call, const struct service *s)
 		printf("managed identity on 127.0.0.1:%u\n", s->imds.port);
 	printf("listening on %s\n", s->address);
 	IGNORE_RESULT(fflush(stdout), "nobody is waiting for it then");
+	tell_service_manager(s);
 }
 
 static void run_until_signal(struct service *s, const sigset_t *signals)
