@@ -136,6 +136,9 @@ int file_sync(struct file *f, bool datasync) WARN_UNUSED;
 /* Hold an error (negative errno) for the next file_sync(): its writer was never told. */
 void file_latch(struct file *f, int error);
 
+/* A write was lost after its writer had gone on: reading is -EIO until file_last_close(). */
+void file_lose_page(struct file *f);
+
 /* file_sync() on nobody's behalf, if there is anything to do: an error is latched. */
 void file_secure(struct file *f);
 

@@ -162,8 +162,14 @@ int store_lookup_in(struct store *s, uint64_t handle, const char *name,
 
 int store_statfs(struct store *s, struct statfs *ret_st) WARN_UNUSED;
 
-/* Hold an error for the node's next fsync: what its writer believes written was refused. */
-void store_latch(struct store *s, uint64_t node, int error);
+/*
+ * A page that its writer believes written was not: `error` kept it from the
+ * disk, and the kernel may drop it at any time. Until the last close reading the
+ * node is -EIO, for it would give the old contents; but for a file that is an
+ * engine's shared memory. With `latch` the error is held for each fsync of the
+ * node, too: the kernel's own reaches some only.
+ */
+void store_lose_page(struct store *s, uint64_t node, int error, bool latch);
 
 /* Is an error held? Of a node being visited. */
 bool store_is_latched(struct store *s, uint64_t node);

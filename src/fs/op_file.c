@@ -106,9 +106,9 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 
 	if (r == 0)
 		n = store_write(s, ino, fs_room(), (const uint8_t *)buf, size, (uint64_t)off);
-	/* The writer has gone on; for others than the kernel's own next fsync, too. */
-	if (fi->writepage && (r < 0 || n == -ENOKEY))
-		store_latch(s, ino, (int)n);
+	/* The writer has gone on; the kernel's own error reaches its next fsync only. */
+	if (fi->writepage && n < 0)
+		store_lose_page(s, ino, (int)n, r < 0 || n == -ENOKEY);
 	if (n >= 0 && must_sync(s, ino, fi))
 		r = store_sync(s, ino, (fi->flags & O_SYNC) != O_SYNC);
 	if (n < 0 || r < 0)

@@ -136,6 +136,8 @@ ssize_t file_read(struct file *f, struct file_room room, size_t len, uint64_t of
 	size_t blocks_len;
 	ssize_t r = 0;
 
+	if (atomic_load(&f->page_lost))
+		return -EIO;
 	if (len == 0 || off >= FILE_SIZE_MAX)
 		return 0;
 	if (len > room.len - FILE_ROOM_SLACK)

@@ -42,6 +42,7 @@ struct file {
 	 * before data follows it.
 	 */
 	_Atomic bool never_synced;
+	_Atomic bool page_lost; /* file_lose_page() */
 	/* Last block and trailer are known to hold zeros after the end; under the tail's range. */
 	bool tail_clean;
 	/*

@@ -27,6 +27,11 @@ void file_latch(struct file *f, int error)
 	file_raise(f->context, FILE_EVENT_ERROR_LATCHED, f->ino);
 }
 
+void file_lose_page(struct file *f)
+{
+	atomic_store(&f->page_lost, true);
+}
+
 int file_sync(struct file *f, bool datasync)
 {
 	const struct sysio *sys = f->context->sys;
@@ -97,6 +102,7 @@ enum file_rest file_rest(struct file *f)
 void file_last_close(struct file *f)
 {
 	LOCK_SCOPE(&f->state_lock);
+	atomic_store(&f->page_lost, false);
 	if (!f->error_reported)
 		return;
 	f->error = 0;

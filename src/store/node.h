@@ -34,6 +34,7 @@ struct node {
 	uint64_t ino;		  /* st_ino of the backing, and ours */
 	mode_t type;		  /* S_IFMT bits */
 	bool direct;		  /* store_is_direct() */
+	bool is_memory;		  /* see has_memory_name() */
 	union node_handle handle; /* the hash's key: an inode number alone may be used again */
 
 	/* guarded by store.table_lock */

@@ -74,7 +74,12 @@ bool store_is_latched(struct store *s, uint64_t node)
 	return n->file && file_rest(n->file) == FILE_LATCHED;
 }
 
-void store_latch(struct store *s, uint64_t node, int error)
+void store_lose_page(struct store *s, uint64_t node, int error, bool latch)
 {
-	file_latch(node_of(s, node)->file, error);
+	struct node *n = node_of(s, node);
+
+	if (!n->is_memory)
+		file_lose_page(n->file);
+	if (latch)
+		file_latch(n->file, error);
 }

@@ -144,8 +144,8 @@ def test_dirty_pages_that_are_refused_are_told_of(make_guarded):
     mapping[0:5] = b"store"
     assert error_of(mapping.flush) in ("EROFS", "EIO")
     assert error_of(os.fsync, fd) == "EROFS"
-    # What was refused is dropped, so that nobody takes it for written.
-    wait_for(lambda: os.pread(fd, 5, 0) == bytes(5), "the refused page to be dropped")
+    # What was refused is dropped, so that nobody takes it for written; nor what was there before for what is there.
+    wait_for(lambda: error_of(os.pread, fd, 5, 0) == "EIO", "the refused page to be dropped")
     mapping.close()
     v.ctl("lock", v.name)
     v.reach("inaccessible", "locked", "drill")
@@ -154,6 +154,36 @@ def test_dirty_pages_that_are_refused_are_told_of(make_guarded):
     assert error_of(os.fsync, fd) == "EROFS"  # until its last close
     os.close(fd)
     assert path.read_bytes() == bytes(4096)
+
+
+def test_what_writeback_lost_is_not_read_as_it_was(make_guarded):
+    v = make_guarded(cache="writeback")
+    path = v.mount_point / "f"
+    path.write_bytes(PAGE)
+    fd = os.open(path, os.O_RDWR)
+    v.control("drill", kind="outage", seconds=300)
+    v.reach("read-only", "drill")
+    os.pwrite(fd, bytes(len(PAGE)), 0)  # into the page cache, which asks nobody
+    assert error_of(os.fsync, fd) == "EROFS"
+    wait_for(lambda: error_of(os.pread, fd, 5, 0) == "EIO", "the refused pages to be dropped")
+    os.close(fd)
+    assert path.read_bytes() == PAGE
+
+
+def test_memory_that_engines_share_in_a_file_can_be_read_on(make_guarded):
+    """What is refused of SQLite's index of a WAL is no loss, and its readers go on in read-only."""
+    v = make_guarded(cache="write-through")
+    path = v.mount_point / "db-shm"
+    path.write_bytes(bytes(4096))
+    fd = os.open(path, os.O_RDWR)
+    v.control("drill", kind="outage", seconds=300)
+    v.reach("read-only", "drill")
+    mapping = map_shared(fd, 4096)
+    mapping[0:5] = b"store"
+    assert error_of(mapping.flush) in ("EROFS", "EIO")
+    wait_for(lambda: os.pread(fd, 5, 0) == bytes(5), "the refused page to be dropped")
+    mapping.close()
+    os.close(fd)
 
 
 @pytest.mark.parametrize("cache", CACHE_MODES)
