@@ -3,7 +3,6 @@
 #include "node.h"
 
 #include <errno.h>
-#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,21 +25,6 @@ static void node_free(struct store *s, struct node *n)
 	free(n);
 }
 
-static bool is_direct(const struct store *s, mode_t mode, const char *name)
-{
-	return S_ISREG(mode) && name && s->options.is_direct &&
-	       s->options.is_direct(s->options.is_direct_arg, name);
-}
-
-/*
- * Of files that engines share as memory, and make anew after a crash: SQLite's
- * index of a WAL, LMDB's table of readers. What is refused of them is no loss.
- */
-static bool has_memory_name(const char *name)
-{
-	return name && (fnmatch("*-shm", name, 0) == 0 || strcmp(name, "lock.mdb") == 0);
-}
-
 /* Under table_lock. */
 static int node_new(struct store *s, const struct stat *st, const union node_handle *handle,
 		    const char *name, struct node **ret_node)
@@ -54,8 +38,7 @@ static int node_new(struct store *s, const struct stat *st, const union node_han
 	n->path_fd = -1;
 	n->ino = st->st_ino;
 	n->type = st->st_mode & S_IFMT;
-	n->direct = is_direct(s, st->st_mode, name);
-	n->is_memory = has_memory_name(name);
+	node_set_kind(s, n, name);
 	n->handle = *handle;
 	r = idtable_add(s->nodes, n, &n->id, &n->generation);
 	if (r < 0) {

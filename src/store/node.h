@@ -34,7 +34,7 @@ struct node {
 	uint64_t ino;		  /* st_ino of the backing, and ours */
 	mode_t type;		  /* S_IFMT bits */
 	bool direct;		  /* store_is_direct() */
-	bool is_memory;		  /* see has_memory_name() */
+	bool is_memory;		  /* what engines share in it can be made anew (kind.c) */
 	union node_handle handle; /* the hash's key: an inode number alone may be used again */
 
 	/* guarded by store.table_lock */
@@ -138,6 +138,9 @@ int node_open_fd(struct store *s, struct node *n, int flags) WARN_UNUSED;
 int node_before_unlink(struct store *s, int dirfd, const char *name,
 		       struct node **ret_node) WARN_UNUSED;
 void node_after_unlink(struct store *s, struct node *n);
+
+/* By the name that it is first seen under; NULL: by none. */
+void node_set_kind(const struct store *s, struct node *n, const char *name);
 
 /* Attributes of the backing as the mount shows them: st_size is the plaintext size. */
 void node_show(struct node *n, struct stat *st);

@@ -81,11 +81,6 @@ int store_close(struct store *s)
 	return r;
 }
 
-bool store_is_direct(struct store *s, uint64_t node)
-{
-	return node_of(s, node)->direct;
-}
-
 ssize_t store_read(struct store *s, uint64_t node, struct file_room room, size_t len, uint64_t off,
 		   const uint8_t **ret_data)
 {
