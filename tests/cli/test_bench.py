@@ -104,7 +104,7 @@ def test_a_side_of_the_callers():
 
 def test_help_and_errors():
     shown = subprocess.run([TOOLS / "bench", "--help"], capture_output=True, text=True, check=True)
-    assert "--ring-build" in shown.stdout
+    assert "--side NAME:KEY=VALUE" in shown.stdout
     refused = subprocess.run([TOOLS / "bench", "--sides", "nothing"], capture_output=True, text=True,
                              check=False)
     assert refused.returncode == 2 and "nothing: out of plain,tdefs" in refused.stderr

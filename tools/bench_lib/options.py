@@ -10,7 +10,7 @@ from pathlib import Path
 from conftest import BUILD
 
 from .machine import FILE_SYSTEMS
-from .sides import OURS, PEERS, RING, all_sides, missing_peers
+from .sides import OURS, PEERS, RING, all_sides, has_ring, missing_peers
 from .suite_files import Files, Mount, SQLite
 from .suite_fio import Daemon, Fio
 from .suite_servers import Pgbench, Sysbench
@@ -75,9 +75,6 @@ def arguments():
     what.add_argument("--side", type=own_side, action="append", default=[],
                       metavar="NAME:KEY=VALUE,…", help="one more side of tdefs, with these settings "
                       "of tdefs.conf; build=DIR: with the programs of that build directory")
-    what.add_argument("--ring-build", type=directory, metavar="DIR",
-                      default=os.environ.get("TDEFS_RING_BUILD"),
-                      help=f"build directory with io_uring, for {RING} (or TDEFS_RING_BUILD)")
     how = parser.add_argument_group("how much")
     how.add_argument("--rounds", type=positive, help="default: 5")
     how.add_argument("--seconds", type=positive,
@@ -119,7 +116,7 @@ def parse():
     for key, value in (QUICK if options.quick else FULL).items():
         if getattr(options, key, None) is None:
             setattr(options, key, value)
-    options.known = all_sides(options.ring_build, dict(options.side))
+    options.known = all_sides(dict(options.side))
     _choose_sides(parser, options)
     _check(parser, options)
     return options
@@ -128,8 +125,8 @@ def parse():
 def _choose_sides(parser, options):
     """Peers that nobody asked for are optional; so is what was not built."""
     options.left_out = {} if options.sides else missing_peers()
-    if RING not in options.known:
-        options.left_out[RING] = "no build with io_uring was given (--ring-build)"
+    if not options.sides and not has_ring():
+        options.left_out[RING] = "the kernel has no io_uring for FUSE, or it is off (README)"
     if options.sides:
         options.sides += dict(options.side)
     unknown = set(options.sides or ()) - set(options.known)
@@ -145,8 +142,6 @@ def _check(parser, options):
     if os.geteuid() != 0 or not os.access("/dev/fuse", os.R_OK | os.W_OK):
         parser.error("this mounts file systems: run it as root, with /dev/fuse")
     builds = {BUILD, *(Path(s["build"]) for _, s in options.side if "build" in s)}
-    if options.ring_build:
-        builds.add(Path(options.ring_build))
     for build in builds if set(options.ours) & set(options.sides) else ():
         if not os.access(build / "tdefs", os.X_OK):
             parser.error(f"there is no tdefs in {build}: build it, or set TDEFS_BUILD")

@@ -134,15 +134,17 @@ class Peer(Plain):
             self.process.wait()
 
 
-def all_sides(ring_build, own):
+def has_ring():
+    switch = Path("/sys/module/fuse/parameters/enable_uring")
+    return switch.exists() and switch.read_text(encoding="ascii").strip() == "Y"
+
+
+def all_sides(own):
     """
     {name: how to make it}, in the order of the tables. `own` are sides with settings of the
     caller's, {name: {key: value}}.
     """
-    ours = dict(OURS)
-    if ring_build:
-        ours[RING] = {"build": ring_build, "io_uring": "yes"}
-    ours.update(own)
+    ours = {**OURS, RING: {"io_uring": "yes"}, **own}
 
     def tdefs(settings):
         return lambda name, data, work: Tdefs(name, data, work, settings)
