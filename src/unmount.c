@@ -16,7 +16,7 @@
 #include "notify.h"
 #include "tdefs/control.h"
 
-#define LOOK_AGAIN_MS 200
+#define LOOK_AGAIN_NS 200000000L
 
 static void cleanup_mntent(FILE **f)
 {
@@ -238,7 +238,7 @@ static int end_waiting(const struct config *config, const char *name, struct err
 /* The kernel tells nobody when a mount is not used any more: it can only be asked again. */
 static int remove_once_free(const char *name, const char *where, struct errmsg *reterr)
 {
-	static const struct timespec pause = { .tv_nsec = LOOK_AGAIN_MS * 1000000 };
+	static const struct timespec pause = { .tv_nsec = LOOK_AGAIN_NS };
 	int notify_fd = notify_open(), r;
 	bool said = false;
 

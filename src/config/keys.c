@@ -272,7 +272,7 @@ static const struct guard_policy guard_defaults = {
 
 int keys_default(struct config *c)
 {
-	c->server = (struct settings){ .cache = CACHE_WRITEBACK,
+	c->server = (struct settings){ .cache = CACHE_WRITE_THROUGH,
 				       .threads = 16,
 				       .lock_memory = true,
 				       .seccomp = true,

@@ -37,7 +37,7 @@ def test_timers_are_taken_over(make_guarded):
 def test_what_cannot_change_is_refused_by_name_and_nothing_is_taken(make_guarded):
     v = make_guarded(drain_timeout="5s")
     before = v.config.read_text()
-    change(v, "drain_timeout = 5s", "drain_timeout = 7s\ncache = write-through\nthreads = 5")
+    change(v, "drain_timeout = 5s", "drain_timeout = 7s\ncache = writeback\nthreads = 5")
     result = v.ctl("reload", v.name, check=False)
     assert result.returncode == 2 and "cache, threads" in result.stderr, result.stderr
     assert "tdefsctl: volume sales: nothing was taken over" in result.stderr

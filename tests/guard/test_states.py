@@ -133,7 +133,7 @@ def test_the_search_finds_what_it_looks_for(make_guarded):
 
 def test_dirty_pages_that_are_refused_are_told_of(make_guarded):
     """Stored through a mapping while the volume is down: the engine must learn of it by fsync."""
-    v = make_guarded(cache="write-through")
+    v = make_guarded()
     path = v.mount_point / "f"
     path.write_bytes(bytes(4096))
     fd = os.open(path, os.O_RDWR)

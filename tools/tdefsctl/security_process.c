@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What confines the daemon and its keeper: /proc/PID, which is the kernel's word. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,20 +98,30 @@ static void add_dumpable(struct security *s)
 			     "the daemon does not tell");
 }
 
-/* The hard limit is the last number: what the process could raise it to. */
+/* Of "SOFT HARD", in bytes: what the process could raise it to; "unlimited" is ULLONG_MAX. */
+static unsigned long long hard_limit(const char *limits)
+{
+	const char *hard = limits + strspn(limits, " ");
+	unsigned long long value;
+	char *end;
+
+	hard += strcspn(hard, " ");
+	value = strtoull(hard, &end, 10);
+	return end == hard ? ULLONG_MAX : value;
+}
+
 static void add_core_limit(struct security *s)
 {
 	static const char field[] = "Max core file size";
 	char path[64], line[256];
-	unsigned long long hard = 1;
+	unsigned long long hard = ULLONG_MAX;
 	CLEANUP_FCLOSE FILE *f = NULL;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/limits", (int)s->daemon);
 	f = fopen(path, "re");
 	while (f && fgets(line, sizeof(line), f))
-		if (strncmp(line, field, strlen(field)) == 0 &&
-		    sscanf(line + strlen(field), "%*s %llu", &hard) != 1)
-			hard = 1; /* "unlimited" */
+		if (strncmp(line, field, strlen(field)) == 0)
+			hard = hard_limit(line + strlen(field));
 	security_add(s, "core dumps", hard == 0 ? SECURITY_GOOD : SECURITY_BAD, START_AGAIN,
 		     hard == 0 ? "none (limit 0)" : "possible");
 }
