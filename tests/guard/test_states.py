@@ -241,7 +241,6 @@ def test_a_denial_that_is_still_to_be_confirmed_is_remembered(make_guarded):
     v = make_guarded(denied_confirmations=1, denied_confirm_interval="60s")
     (v.mount_point / "f").write_bytes(PAGE)
     revoke("unwrapKey")(v)
-    v.answers("denied")
     wait_for(lambda: "denied pending" in (v.backing / ".tdefs/state").read_text(),
              "the denial to be remembered")
     v.unmount()
