@@ -143,7 +143,7 @@ def test_format_refuses_a_disabled_key(make_kv_volume):
 def test_format_without_a_vault(make_kv_volume):
     v = make_kv_volume(formatted=False)
     v.vault.kill()
-    refused(v, 1, "no connection")
+    refused(v, 8, "no connection")
 
 
 def test_purge_protection_is_asked_for(make_kv_volume):
