@@ -162,26 +162,30 @@ static int keep_copy(const struct work *w, int copy)
 	return r == -ENOENT ? 0 : r;
 }
 
+static bool both_are_good(const struct work *w)
+{
+	const enum header_copy_state *s = w->found.state;
+
+	return w->what->had_one && s[0] == HEADER_COPY_GOOD && s[1] == HEADER_COPY_GOOD;
+}
+
 /* What is to come is there already, twice: nothing would be lost. */
 static bool is_there(const struct work *w)
 {
 	const struct volume_header *h = w->restore->header, *was = &w->found.header;
-	const enum header_copy_state *s = w->found.state;
 
-	return w->what->had_one && s[0] == HEADER_COPY_GOOD && s[1] == HEADER_COPY_GOOD &&
-	       memcmp(h->digest, was->digest, sizeof(h->digest)) == 0;
+	return both_are_good(w) && memcmp(h->digest, was->digest, sizeof(h->digest)) == 0;
 }
 
 /* One of two that are the same, and both of any others. */
 static int keep(const struct work *w, struct errmsg *reterr)
 {
-	const enum header_copy_state *s = w->found.state;
-	const bool same = w->what->had_one && s[0] == HEADER_COPY_GOOD && s[1] == HEADER_COPY_GOOD;
+	const int copies = both_are_good(w) ? 1 : HEADER_COPIES;
 	int r = 0;
 
 	if (is_there(w))
 		return 0;
-	for (int i = 0; r == 0 && i < (same ? 1 : HEADER_COPIES); i++)
+	for (int i = 0; r == 0 && i < copies; i++)
 		r = keep_copy(w, i);
 	if (r == 0)
 		r = w->restore->sys->fsync(w->restore->backing->header_fd);
