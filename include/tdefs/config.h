@@ -70,15 +70,14 @@ struct settings {
 	char *authority_host; /* https://HOST */
 	char *ca_file;	      /* instead of the system's roots */
 	enum cache_mode cache;
-	char *direct_files; /* see settings_is_direct(); NULL: the default */
-	enum io_uring_use
-		io_uring; /* requests over io_uring: never, or no mount, or if it can be had */
-	unsigned threads; /* most request threads, 2..256 */
-	bool lock_memory; /* mlockall(2); no only where it cannot be had */
-	bool seccomp;	  /* system calls are filtered; no only in an emergency */
-	bool unsupported_backing; /* file systems other than ext4 and XFS */
-	char *log;		  /* "stderr", "syslog" or a path; NULL: by how it was started */
-	char *metrics_listen;	  /* 127.0.0.1:PORT, [::1]:PORT or a path; NULL or "": nowhere */
+	char *direct_files;	    /* see settings_is_direct(); NULL: the default */
+	enum io_uring_use io_uring; /* how requests come; YES: that way, or no mount */
+	unsigned threads;	    /* most request threads, 2..256 */
+	bool lock_memory;	    /* mlockall(2); no only where it cannot be had */
+	bool seccomp;		    /* system calls are filtered; no only in an emergency */
+	bool unsupported_backing;   /* file systems other than ext4 and XFS */
+	char *log;		    /* "stderr", "syslog" or a path; NULL: by how it was started */
+	char *metrics_listen;	    /* 127.0.0.1:PORT, [::1]:PORT or a path; NULL or "": nowhere */
 	struct guard_policy guard;
 	uint64_t rotation_poll_ms;  /* how often a newer version is looked for; 0: never */
 	bool auto_rotate;	    /* it is taken without being asked to */

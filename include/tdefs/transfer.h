@@ -71,8 +71,9 @@ struct transfer_result {
 };
 
 /*
- * Do all of it, or, of a dry run, say how much there is. Blocks; one transfer into a target at a time (-EBUSY). On error
- * what was copied stays for the next call, unless the target was not ours.
+ * Do all of it, or, of a dry run, say how much there is. Blocks; one transfer
+ * into a target at a time (-EBUSY). On error what was copied stays for the next
+ * call, unless the target was not ours.
  */
 int transfer_run(const struct transfer_options *options, struct transfer_result *ret_result,
 		 struct errmsg *reterr) WARN_UNUSED;
