@@ -68,6 +68,13 @@ void kit_release(void)
 	keys = NULL;
 }
 
+int kit_teardown(void **state)
+{
+	(void)state;
+	kit_release();
+	return secret_count() != 0;
+}
+
 struct file *kit_open_sim(void)
 {
 	struct file *f = NULL;

@@ -9,7 +9,8 @@
 const struct file_context *kit_context(const struct sysio *sys);
 unsigned kit_events(enum file_event event); /* since kit_reset_events() */
 void kit_reset_events(void);
-void kit_release(void); /* frees the DEK */
+void kit_release(void);		/* frees the DEK */
+int kit_teardown(void **state); /* of a group: the same, and no secret may be left */
 
 /* A copy of that DEK; the caller's. */
 struct secret *kit_dek(void);

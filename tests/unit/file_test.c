@@ -780,13 +780,6 @@ static void a_shortened_backing_file_is_an_error(void **state)
 	file_close(f);
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	kit_release();
-	return secret_count() != 0; /* a secret that leaked fails the group */
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -829,5 +822,5 @@ int main(void)
 		cmocka_unit_test_setup(a_shortened_backing_file_is_an_error, setup),
 	};
 
-	return cmocka_run_group_tests_name("file", tests, NULL, teardown);
+	return cmocka_run_group_tests_name("file", tests, NULL, kit_teardown);
 }
