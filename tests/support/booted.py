@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+A Debian that was booted: systemd as the first process of its own namespaces, over an overlay of this
+host, which stays as it is. It has the host's programs, and none of its services, databases, network.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+from conftest import is_mounted, run, wait_for
+
+# $1: where the overlay is, $2: a directory on ext4 or XFS, its /srv, where backings may be.
+BOOT = r"""
+set -e
+root=$1/root
+mkdir -p "$1/up" "$1/work" "$root"
+mount -t overlay none -o "lowerdir=/,upperdir=$1/up,workdir=$1/work" "$root"
+mount --bind "$2" "$root/srv"
+mount -t tmpfs -o mode=755 none "$root/run"
+mount -t tmpfs -o mode=1777 none "$root/tmp"
+mount -t proc none "$root/proc"
+for place in sys sysrq-trigger; do # what is the host's alone
+	mount --bind "$root/proc/$place" "$root/proc/$place"
+	mount -o remount,bind,ro "$root/proc/$place"
+done
+mount -t sysfs -o ro none "$root/sys"
+mount -t cgroup2 none "$root/sys/fs/cgroup"
+mount -t tmpfs -o mode=755 none "$root/dev"
+for node in null zero full random urandom tty fuse; do
+	cp -a "/dev/$node" "$root/dev"
+done
+mkdir "$root/dev/pts" "$root/dev/shm" "$root/old"
+mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5 none "$root/dev/pts"
+mount -t tmpfs -o mode=1777 none "$root/dev/shm"
+ln -s pts/ptmx "$root/dev/ptmx"
+ln -s /proc/self/fd "$root/dev/fd"
+if [ ! -e "$1/made" ]; then
+	cd "$root"
+	rm -rf etc/systemd/system/* etc/fstab var/log/journal etc/tdefs var/lib/tdefs* var/log/tdefs \
+		var/lib/postgresql/* etc/postgresql/* var/lib/mysql etc/default/tdefs-vault
+	mkdir -p var/log/journal
+	: >"$1/made"
+fi
+cd "$root"
+pivot_root . old
+umount -l old
+rmdir old
+mount --make-rshared /
+exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+	/lib/systemd/systemd --system --unit=multi-user.target --show-status=no
+"""
+
+ENVIRONMENT = ("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
+               "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive")
+
+
+class Booted:
+    """What is written in it, and in its /srv, stays over a reboot, as on any host."""
+
+    def __init__(self, directory):
+        self.directory = Path(directory)
+        self.overlay = self.directory / "overlay"
+        self.srv = self.directory / "srv"
+        self.cgroups = self.directory / "cgroups"
+        for place in (self.overlay, self.srv, self.cgroups):
+            place.mkdir()
+        run("mount", "-t", "tmpfs", "none", self.overlay)
+        # The one hierarchy of version 2, wherever the host has it; a part of it is ours.
+        run("mount", "-t", "cgroup2", "none", self.cgroups)
+        self.cgroup = self.cgroups / self.directory.name
+        self.outer = self.init = None
+        self.boot()
+
+    def boot(self):
+        self.cgroup.mkdir(exist_ok=True)
+        enter = 'echo $$ >"$1/cgroup.procs" && shift && exec "$@"'
+        with open(self.directory / "boot.log", "ab") as log:
+            self.outer = subprocess.Popen(
+                ["sh", "-c", enter, "sh", self.cgroup, "unshare", "--mount", "--propagation", "private",
+                 "--pid", "--fork", "--kill-child", "--cgroup", "--uts", "--ipc", "--net",
+                 "sh", "-c", BOOT, "sh", self.overlay, self.srv],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.init = wait_for(self._child, "systemd's process")
+        wait_for(self._is_up, "systemd to be up")
+
+    def _child(self):
+        assert self.outer.poll() is None, (self.directory / "boot.log").read_text()
+        children = Path(f"/proc/{self.outer.pid}/task/{self.outer.pid}/children").read_text().split()
+        return int(children[0]) if children else None
+
+    def _is_up(self):
+        assert self.outer.poll() is None, (self.directory / "boot.log").read_text()
+        if Path(f"/proc/{self.init}/comm").read_text().strip() != "systemd":
+            return False
+        return self.sh("systemctl is-system-running", check=False).stdout.strip() in ("running", "degraded")
+
+    def sh(self, script, check=True, cwd="/root"):
+        """Run a script in it, as root from a login would; its result."""
+        result = run("nsenter", f"--target={self.init}", "--all", "--root", f"--wd=/proc/{self.init}/root{cwd}",
+                     "env", "-i", *ENVIRONMENT, "sh", "-eux", "-c", script, check=False, stdin=subprocess.DEVNULL)
+        if check and result.returncode != 0:
+            self.keep_journal()
+            raise AssertionError(f"{script}\nexited {result.returncode}\n{result.stdout}{result.stderr}")
+        return result
+
+    def keep_journal(self):
+        """Where conftest.py shows its end with a failure."""
+        text = self.sh("journalctl -b --no-pager", check=False).stdout
+        (self.directory / "journal.log").write_text(text, encoding="utf-8")
+
+    def power_off(self, how="poweroff"):
+        """As an operator does: every unit is stopped in its order."""
+        self.sh(f"systemctl {how}")
+        wait_for(lambda: self.outer.poll() is not None, f"the end of {how}")
+
+    def reboot(self):
+        self.power_off("reboot")
+        self.boot()
+
+    def close(self):
+        if self.outer and self.outer.poll() is None:
+            os.kill(self.outer.pid, signal.SIGKILL)  # and so its child, and so all of its namespace
+            self.outer.wait()
+        for place in (self.overlay, self.cgroups):
+            if place == self.cgroups and is_mounted(place):
+                wait_for(self._cgroup_is_removed, "the end of its processes")
+            if is_mounted(place):
+                run("umount", place)
+        shutil.rmtree(self.srv)
+
+    def _cgroup_is_removed(self):
+        for path, _, _ in os.walk(self.cgroup, topdown=False):
+            try:
+                os.rmdir(path)
+            except OSError:
+                return False
+        return not self.cgroup.exists()
