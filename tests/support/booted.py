@@ -22,10 +22,8 @@ mount --bind "$2" "$root/srv"
 mount -t tmpfs -o mode=755 none "$root/run"
 mount -t tmpfs -o mode=1777 none "$root/tmp"
 mount -t proc none "$root/proc"
-for place in sys sysrq-trigger; do # what is the host's alone
-	mount --bind "$root/proc/$place" "$root/proc/$place"
-	mount -o remount,bind,ro "$root/proc/$place"
-done
+mount --bind "$root/proc/sys" "$root/proc/sys" # it is the host's
+mount -o remount,bind,ro "$root/proc/sys"
 mount -t sysfs -o ro none "$root/sys"
 mount -t cgroup2 none "$root/sys/fs/cgroup"
 mount -t tmpfs -o mode=755 none "$root/dev"
@@ -58,7 +56,7 @@ ENVIRONMENT = ("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 
 class Booted:
-    """What is written in it, and in its /srv, stays over a reboot, as on any host."""
+    """With Booted(directory) as host. What is written in it, and in its /srv, stays over a reboot, as on any host."""
 
     def __init__(self, directory):
         self.directory = Path(directory)
@@ -72,7 +70,17 @@ class Booted:
         run("mount", "-t", "cgroup2", "none", self.cgroups)
         self.cgroup = self.cgroups / self.directory.name
         self.outer = self.init = None
-        self.boot()
+
+    def __enter__(self):
+        try:
+            self.boot()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
     def boot(self):
         self.cgroup.mkdir(exist_ok=True)
