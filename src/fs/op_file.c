@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include "fs_internal.h"
+#include "tdefs/sector_cipher.h"
 
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	       struct fuse_file_info *fi)
@@ -50,10 +51,10 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fs_reply_status(req, 0);
 }
 
-/* What was shown is in the room, from the block before it on. */
+/* What was shown is in the room, with the rest of the blocks that it begins and ends in. */
 static void wipe_room(struct file_room room, const uint8_t *data, size_t len)
 {
-	secret_wipe(room.bytes, (size_t)(data - room.bytes) + len);
+	secret_wipe(room.bytes, BLOCK_UP((size_t)(data - room.bytes) + len));
 }
 
 static void read_and_reply(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off)

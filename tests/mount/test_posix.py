@@ -15,7 +15,8 @@ import struct
 import threading
 
 import pytest
-from conftest import EACH_MODE, run
+from conftest import EACH_MODE, run, wait_for
+from guard_kit import holds
 
 libc = ctypes.CDLL(None, use_errno=True)
 FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE = 1, 2, 16
@@ -846,6 +847,19 @@ def test_the_daemon_cannot_be_looked_into(volume):
         line = next(x for x in limits if x.startswith("Max core file size"))
     assert line.split()[4] == "0"
     assert os.stat(f"/proc/{volume.pid}/mem").st_uid == 0
+
+
+@pytest.mark.unsanitized("a sanitizer's memory is too large to be searched")
+def test_nothing_around_what_was_read_stays_in_the_daemon(make_volume):
+    """A whole block is decrypted for each byte of it that a direct file is asked for."""
+    volume = make_volume(direct_files="*")
+    block = os.urandom(16)
+    with open(volume.mount() / "f", "w+b", 0) as f:
+        f.write(block)
+        assert os.pread(f.fileno(), 1, 7) == block[7:8]
+        # It is wiped once the reader has been answered.
+        wait_for(lambda: not holds(volume.pid, block[8:]) and not holds(volume.pid, block[:7]),
+                 "the daemon to wipe it")
 
 
 @pytest.mark.unsanitized("sanitizers make mlock(2) do nothing")
