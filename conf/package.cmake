@@ -37,6 +37,7 @@ install(DIRECTORY DESTINATION /etc/tdefs ${only_debian}
 	DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE)
 install(FILES tdefs.conf DESTINATION /etc/tdefs ${only_debian}
 	PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ)
+install(FILES apparmor/usr.sbin.tdefs apparmor/usr.sbin.tdefs-vault DESTINATION /etc/apparmor.d ${only_debian})
 install(DIRECTORY DESTINATION /var/lib/tdefs ${only_debian}
 	DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE)
 install(DIRECTORY DESTINATION /var/log/tdefs ${only_debian}

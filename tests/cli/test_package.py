@@ -10,7 +10,9 @@ import shutil
 import pytest
 from conftest import BUILD, run
 
+PROFILES = "usr.sbin.tdefs", "usr.sbin.tdefs-vault"
 FILES = {
+    **{f"etc/apparmor.d/{name}": "-rw-r--r--" for name in PROFILES},
     "etc/tdefs/": "drwxr-x---",
     "etc/tdefs/tdefs.conf": "-rw-r-----",
     "usr/lib/systemd/system/tdefs@.service": "-rw-r--r--",
@@ -50,7 +52,13 @@ set -e
 say() { echo "== $*"; }
 daemon() { tdefsctl --json status sales | tr , '\n' | sed -n 's/.*"pid": *//p'; }
 say install
+# A kernel with AppArmor, as far as that can be without one: the parser takes the profile, and nothing is loaded.
+printf '#!/bin/sh\nexit 0\n' >/usr/local/sbin/aa-enabled
+printf '#!/bin/sh\necho apparmor_parser "$@"\nshift 3\nexec /usr/sbin/apparmor_parser -Q -K "$@"\n' >/usr/local/sbin/apparmor_parser
+chmod 755 /usr/local/sbin/*
 dpkg -i /tmp/this.deb
+rm /usr/local/sbin/aa-enabled /usr/local/sbin/apparmor_parser
+echo '/data/ rw,' >/etc/apparmor.d/local/usr.sbin.tdefs
 getent group tdefs >/dev/null
 stat -c '%n %U:%G %a' /etc/tdefs /etc/tdefs/tdefs.conf /var/lib/tdefs /var/log/tdefs
 systemd-analyze verify --man=no /usr/lib/systemd/system/tdefs@.service tdefs@sales.service tdefs-vault.service
@@ -77,6 +85,7 @@ say purge
 dpkg -P tdefs
 ls /var/lib/tdefs/sales.pin /etc/tdefs/protector.pem /var/log/tdefs/sales.jsonl
 ls -d /etc/tdefs/tdefs.conf || echo no configuration
+ls /etc/apparmor.d/usr.sbin.tdefs* /etc/apparmor.d/local/usr.sbin.tdefs* || echo no profiles
 say anew
 dpkg -i /tmp/this.deb
 rm /var/lib/tdefs/*.pin /etc/tdefs/protector.pem
@@ -105,7 +114,7 @@ def test_contents(package):
             listed[name.removeprefix("./")] = mode
     assert {name: listed.get(name) for name in FILES} == FILES
     others = set(listed) - set(FILES)
-    assert all(re.match(r"usr/share/|usr/lib/systemd/system/|etc/apparmor\.d/|etc/logrotate\.d/", name) for name in others), others
+    assert all(re.match(r"usr/share/|usr/lib/systemd/system/|", name) for name in others), others
     pages = {name for name in others if name.startswith("usr/share/man/")}
     assert "usr/share/man/man8/tdefs.8.gz" in pages and all(name.endswith(".gz") for name in pages), pages
     depends = run("dpkg-deb", "-f", package, "Depends").stdout
@@ -134,6 +143,9 @@ def test_life_over_a_mounted_volume(directory, package):
     for line in ("/etc/tdefs root:tdefs 750", "/etc/tdefs/tdefs.conf root:tdefs 640", "/var/lib/tdefs root:root 700",
                  "/var/log/tdefs root:tdefs 750"):
         assert line in said["install"]
+    for name in PROFILES:
+        assert f"apparmor_parser -r -T -W /etc/apparmor.d/{name}\n" in said["install"]
+    assert "no profiles" in said["purge"] and "apparmor_parser" not in said["upgrade"]
     assert "/run/tdefs/sales.sock root:tdefs 660" in said["mount"]
     assert "/mnt/sales goes on with the version before" in said["upgrade"] and "[volume sales]" in said["upgrade"]
     assert "volume sales stays mounted at /mnt/sales: stop what uses it" in said["remove"]

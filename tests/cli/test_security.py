@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import parent_of
+from conftest import BUILD, parent_of, run
 
 ROOT = Path(__file__).parents[2]
 SANITIZED = os.environ.get("TDEFS_SANITIZED") == "1"
@@ -108,10 +108,37 @@ def test_without_a_daemon_there_is_nothing_to_tell(make_volume):
     assert "security" not in json.loads(result.stdout)["volumes"][0]
 
 
+AS_IF = """
+set -e
+mount -t tmpfs none /sys/module
+mkdir -p /sys/module/apparmor/parameters
+echo Y >/sys/module/apparmor/parameters/enabled
+mount --bind "$1" "/proc/$2/attr/current"
+shift 2
+exec "$@"
+"""
+
+
+@pytest.mark.parametrize("label, verdict, next_step", [
+    ("tdefs (enforce)", "good", None), ("tdefs (complain)", "bad", "aa-enforce "), ("unconfined", "bad", "apparmor_parser -r ")])
+def test_what_a_kernel_with_apparmor_says(make_volume, directory, label, verdict, next_step):
+    """A kernel without it does not confine: what is shown is made up here."""
+    v = make_volume()
+    v.mount()
+    (directory / "label").write_text(label + "\n", encoding="ascii")
+    answer = run("unshare", "--mount", "sh", "-c", AS_IF, "sh", directory / "label", v.pid,
+                 BUILD / "tdefsctl", "--config", v.config, "--json", "status", v.name, "--security", env=v.environment())
+    (volume,) = json.loads(answer.stdout)["volumes"]
+    fact, = (fact for fact in volume["security"] if fact["name"] == "AppArmor")
+    assert (fact["value"], fact["verdict"]) == (label, verdict)
+    assert fact["next"] is None if next_step is None else fact["next"].startswith(next_step)
+
+
 @pytest.mark.parametrize("profile", sorted(p.name for p in (ROOT / "conf/apparmor").iterdir()))
 def test_apparmor_profile_is_valid(profile):
     parser = shutil.which("apparmor_parser", path="/usr/sbin:/sbin")
     assert parser, "the package apparmor is missing"
     subprocess.run([parser, "-Q", "-K", ROOT / "conf/apparmor" / profile], check=True, timeout=60)
+    assert "complain) {" in (ROOT / "conf/apparmor" / profile).read_text(encoding="ascii")
     if not Path("/sys/module/apparmor").exists():
         print(f"not proven in force: {profile} (no AppArmor in this kernel)")

@@ -143,7 +143,7 @@ static void add_memory(struct security *s)
 static void add_apparmor(struct security *s)
 {
 	char path[64], label[256];
-	bool enforced;
+	const char *next;
 
 	if (!security_read_line("/sys/module/apparmor/parameters/enabled", label, sizeof(label)) ||
 	    label[0] != 'Y') {
@@ -155,10 +155,13 @@ static void add_apparmor(struct security *s)
 	(void)snprintf(path, sizeof(path), "/proc/%d/attr/current", (int)s->daemon);
 	if (!security_read_line(path, label, sizeof(label)))
 		(void)snprintf(label, sizeof(label), "unreadable");
-	enforced = strstr(label, "(enforce)");
-	security_add(s, "AppArmor", enforced ? SECURITY_GOOD : SECURITY_BAD,
-		     "apparmor_parser -r /etc/apparmor.d/usr.sbin.tdefs, then mount it again", "%s",
-		     label);
+	if (strstr(label, "(complain)"))
+		next = "aa-enforce /usr/sbin/tdefs, once the kernel's log has no more lines with "
+		       "ALLOWED and profile=\"tdefs\"";
+	else
+		next = "apparmor_parser -r /etc/apparmor.d/usr.sbin.tdefs, then mount it again";
+	security_add(s, "AppArmor", strstr(label, "(enforce)") ? SECURITY_GOOD : SECURITY_BAD, next,
+		     "%s", label);
 }
 
 static void add_keeper(struct security *s)
