@@ -33,6 +33,8 @@ set(CMAKE_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
 set(only_debian COMPONENT debian EXCLUDE_FROM_ALL)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/changelog.gz debian/copyright
 	DESTINATION ${CMAKE_INSTALL_DOCDIR} ${only_debian})
+install(FILES debian/lintian-overrides DESTINATION ${CMAKE_INSTALL_DATADIR}/lintian/overrides RENAME tdefs
+	${only_debian})
 install(DIRECTORY DESTINATION /etc/tdefs ${only_debian}
 	DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE)
 install(FILES tdefs.conf DESTINATION /etc/tdefs ${only_debian}
