@@ -2,10 +2,12 @@
 /* Being called by mount(8): for fstab, and for mount -t tdefs. */
 #include <errno.h>
 #include <getopt.h>
+#include <mntent.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "arguments.h"
+#include "daemon.h"
 #include "tdefs/cleanup.h"
 
 /* Exit codes of mount(8), "EXIT STATUS". */
@@ -28,6 +30,37 @@ static int refuse_new_uuid(void)
 	      "  next: tdefs mount NAME --new-uuid, and unmount it; then mount it without\n",
 	      stderr);
 	return MOUNT_USAGE;
+}
+
+static int refuse_accept_header(const struct arguments *a)
+{
+	fprintf(stderr,
+		"mount.tdefs: volume %s: accept_header stands in " _PATH_MNTTAB
+		": at each boot an older header would be taken\n"
+		"  next: take it out of there; once, by hand: tdefs mount %s --accept-header\n",
+		a->name, a->name);
+	return MOUNT_USAGE;
+}
+
+/* A line of fstab for this directory that accepts any header: nobody looked at that header. */
+static bool fstab_accepts_header(const char *target)
+{
+	CLEANUP_FREE char *wanted = mount_resolve(target);
+	FILE *table = setmntent(_PATH_MNTTAB, "re");
+	const struct mntent *m;
+	bool found = false;
+
+	while (wanted && table && !found && (m = getmntent(table))) {
+		CLEANUP_FREE char *where = NULL;
+
+		if (m->mnt_dir[0] != '/' || !hasmntopt(m, "accept_header"))
+			continue;
+		where = mount_resolve(m->mnt_dir);
+		found = where && strcmp(where, wanted) == 0;
+	}
+	if (table)
+		endmntent(table);
+	return found;
 }
 
 /*
@@ -110,6 +143,8 @@ int mount_helper_parse(int argc, char **argv, struct arguments *a)
 	a->verb = "mount";
 	a->name = argv[optind];
 	a->target = argv[optind + 1];
+	if (a->accept_header && fstab_accepts_header(a->target))
+		return refuse_accept_header(a);
 	return -1;
 }
 

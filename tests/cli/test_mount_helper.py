@@ -76,6 +76,53 @@ def test_from_fstab(make_volume, directory, in_sbin):
     assert (v.backing / "f").exists()
 
 
+WITH_FSTAB = 'mount --bind "$1" /etc/fstab && shift && exec "$@"'
+
+
+def with_fstab(v, file, line, *args):
+    """What mount(8) runs, with this line in a fstab of its own; it checks only (-f)."""
+    file.write_text(f"none none swap sw 0 0\n{line}\n", encoding="ascii")
+    return run("unshare", "--mount", "sh", "-c", WITH_FSTAB, "sh", file, HELPER, v.name, v.mount_point, "-f", *args,
+               check=False, env=v.environment())
+
+
+@pytest.fixture
+def etc_fstab():
+    """Something to mount the test's own over."""
+    file = Path("/etc/fstab")
+    missing = not file.exists()
+    file.touch()
+    yield
+    if missing:
+        file.unlink()
+
+
+def test_accept_header_is_not_for_each_boot(make_volume, directory, etc_fstab):
+    v = make_volume()
+    (directory / "link").symlink_to(v.mount_point)
+    (directory / "other").mkdir()
+    accept = options(v, "nofail,accept_header,_netdev")
+    by_hand = "-o", options(v, "rw,accept_header")
+    for place in v.mount_point, f"{v.mount_point}/", directory / "link":
+        result = with_fstab(v, directory / "fstab", f"{v.name} {place} tdefs {accept} 0 0", "-o", accept)
+        assert result.returncode == 1, place
+        assert "accept_header stands in /etc/fstab" in result.stderr
+        assert f"  next: take it out of there; once, by hand: tdefs mount {v.name} --accept-header\n" in result.stderr
+    for line in (f"{v.name} {v.mount_point} tdefs {options(v)} 0 0", f"other {directory / 'other'} tdefs {accept} 0 0",
+                 f"{v.name} {v.mount_point} tdefs x-accept_header 0 0"):
+        result = with_fstab(v, directory / "fstab", line, *by_hand)
+        assert result.returncode == 0, result.stderr
+
+
+def test_accept_header_by_hand(make_volume):
+    v = make_volume()
+    next(v.directory.rglob("*.pin")).unlink()
+    assert helper(v, "-o", options(v)).returncode == 32
+    result = helper(v, "-o", options(v, "rw,accept_header"))
+    assert result.returncode == 0, result.stderr
+    v.tdefs("unmount", v.name)
+
+
 def test_an_installation(directory):
     run("cmake", "--install", BUILD, "--prefix", "/usr", env={**os.environ, "DESTDIR": str(directory)})
     sbin = directory / "usr/sbin"
