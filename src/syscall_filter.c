@@ -293,10 +293,20 @@ static int refuse(const char *name, bool told)
 	return r;
 }
 
+/* What setfsuid(2) made of it is undone (src/store/caller.c); nothing but 0 is allowed. */
+static int add_not_dumpable(scmp_filter_ctx filter)
+{
+	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 2,
+				SCMP_CMP(0, SCMP_CMP_MASKED_EQ, ~0u, PR_SET_DUMPABLE),
+				SCMP_CMP(1, SCMP_CMP_EQ, 0));
+}
+
 static int add_daemon(scmp_filter_ctx filter, bool rings)
 {
 	int r = add(filter, SCMP_ACT_ALLOW, daemon_calls, ARRAY_SIZE(daemon_calls));
 
+	if (r == 0)
+		r = add_not_dumpable(filter);
 	if (r == 0 && rings)
 		r = add(filter, SCMP_ACT_ALLOW, ring_calls, ARRAY_SIZE(ring_calls));
 	return r < 0 ? r : add_conditions(filter, daemon_conditions, ARRAY_SIZE(daemon_conditions));

@@ -4,7 +4,10 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <sys/fsuid.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -26,6 +29,26 @@ static int set_groups(const gid_t *groups, size_t n)
 	return syscall(SYS_setgroups, n, groups) < 0 ? -errno : 0;
 }
 
+/* Whether this process is one that nobody may dump or trace: looked at before the first change. */
+static bool shut;
+static pthread_once_t shut_once = PTHREAD_ONCE_INIT;
+
+static void look(void)
+{
+	shut = prctl(PR_GET_DUMPABLE) == 0;
+}
+
+/*
+ * A change of fsuid or fsgid makes the whole process what fs.suid_dumpable says
+ * (commit_creds()), and where that is not 0 a program that takes core dumps by a
+ * pipe gets ours, whatever RLIMIT_CORE is.
+ */
+static void stay_shut(void)
+{
+	if (shut)
+		IGNORE_RESULT(prctl(PR_SET_DUMPABLE, 0UL), "status says what it is");
+}
+
 /*
  * A change of fsuid away from 0 drops the file system capabilities. The kernel
  * has checked the caller's permissions on the mount already
@@ -40,8 +63,10 @@ int caller_become(const struct caller *caller)
 
 	if (r < 0)
 		return r;
+	pthread_once(&shut_once, look);
 	setfsgid(caller->gid);
 	setfsuid(caller->uid);
+	stay_shut();
 	if ((uid_t)setfsuid((uid_t)-1) != caller->uid || (gid_t)setfsgid((gid_t)-1) != caller->gid)
 		r = -EPERM;
 	else if (caller->uid != 0)
@@ -55,6 +80,7 @@ void caller_restore(const struct caller *caller)
 {
 	setfsuid(0);
 	setfsgid(0);
+	stay_shut();
 	if (caller->ngroups)
 		IGNORE_RESULT(set_groups(NULL, 0), "dropping groups does not fail for root");
 }

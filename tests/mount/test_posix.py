@@ -13,6 +13,7 @@ import socket
 import stat
 import struct
 import threading
+from pathlib import Path
 
 import pytest
 from conftest import EACH_MODE, run, wait_for
@@ -847,6 +848,21 @@ def test_the_daemon_cannot_be_looked_into(volume):
         line = next(x for x in limits if x.startswith("Max core file size"))
     assert line.split()[4] == "0"
     assert os.stat(f"/proc/{volume.pid}/mem").st_uid == 0
+
+
+def test_making_a_file_for_somebody_does_not_make_the_daemon_dumpable(volume, mnt):
+    """The kernel forgets that it was not, at each setfsuid(2), where hosts have core dumps of such processes."""
+    setting = Path("/proc/sys/fs/suid_dumpable")
+    if not os.access(setting, os.W_OK):
+        pytest.skip(f"{setting} is not ours to set here")
+    before = setting.read_text(encoding="ascii")
+    os.chmod(mnt, 0o777)
+    setting.write_text("2", encoding="ascii")
+    try:
+        as_user(65534, 65534, (mnt / "f").write_text, "x")
+        assert volume.status()["dumpable"] is False
+    finally:
+        setting.write_text(before, encoding="ascii")
 
 
 @pytest.mark.unsanitized("a sanitizer's memory is too large to be searched")
