@@ -726,6 +726,17 @@ def test_verify_finds_nothing_wrong(make_volume):
     assert answer["files"] == 4 and not answer["key_used"]
 
 
+def test_verify_tells_how_far_it_is_on_a_terminal(make_volume):
+    v = make_volume()
+    fill(v.mount())
+    v.unmount()
+    (v.backing / "cut").write_bytes(bytes(4096 + 9))
+    shown = run("script", "-qec", f"{BUILD}/tdefsctl --config {v.config} verify {v.name}", "/dev/null", check=False,
+                env=v.environment()).stdout
+    assert "verifying 100% (5 of 5 names), " in shown and " names/s, 0:00:00 left, 1 bad" in shown
+    assert not v.ctl("verify", v.name, check=False).stderr  # elsewhere nothing of it
+
+
 def test_verify_lists_what_is_wrong(make_volume, directory):
     v = make_volume()
     fill(v.mount())

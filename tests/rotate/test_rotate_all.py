@@ -198,6 +198,7 @@ def test_progress_is_shown_on_a_terminal(fleet):
                             stderr=terminal, stdout=subprocess.PIPE, check=True, timeout=300,
                             env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
     os.close(terminal)
-    assert b"1 of 1 volumes, 0 rotated, 0 failed" in os.read(master, 4096)
+    shown = os.read(master, 4096)
+    assert b"rotating 100% (1 of 1 volumes), " in shown and b" volumes/s, 0:00:00 left, 0 rotated, 0 failed" in shown
     os.close(master)
     assert b"1 volumes: 0 rotated, 1 had" in result.stdout

@@ -154,8 +154,7 @@ static bool is_mount_root(int fd)
 
 static int transfer(struct move *m)
 {
-	struct transfer_display display = { .backing_fd = m->sides.backing_fd,
-					    .terminal = isatty(STDERR_FILENO) };
+	struct transfer_display display = { .backing_fd = m->sides.backing_fd };
 	struct transfer_observer observer = transfer_on_terminal;
 	const struct transfer_sides *s = &m->sides;
 	char identity[PATH_MAX + 128];
@@ -178,6 +177,7 @@ static int transfer(struct move *m)
 
 	(void)snprintf(identity, sizeof(identity), "%s %s", m->import ? "import" : "export of",
 		       m->import ? s->plain_path : s->uuid);
+	progress_begin(&display.progress);
 	observer.arg = &display;
 	m->audit = call_watch(m->call, NULL, s->volume->name, s->volume->name).audit;
 	r = m->import ? volume_policy_check(m->call->dry_run ? NULL : m->audit,
@@ -191,7 +191,7 @@ static int transfer(struct move *m)
 		watch_for_signals();
 	}
 	r = transfer_run(&o, &m->result, &m->call->err);
-	transfer_display_end(&display);
+	progress_end(&display.progress);
 	if (o.dry_run)
 		return r;
 	if (r < 0)

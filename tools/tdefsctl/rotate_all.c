@@ -7,7 +7,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "rotate.h"
 #include "survey.h"
@@ -59,6 +58,7 @@ struct fleet {
 	size_t counts[FATES];
 	struct newest *newest;
 	size_t nnewest;
+	struct progress progress;
 };
 
 static const char *protector_of(const struct fleet *f, const struct job *job)
@@ -176,13 +176,17 @@ static enum fate rotate_job(struct fleet *f, struct job *job)
 }
 
 /* Under the lock. */
-static void show_progress(const struct fleet *f)
+static void show_progress(struct fleet *f)
 {
-	size_t done = f->njobs - f->counts[PENDING];
+	char note[64];
 
-	if (isatty(STDERR_FILENO))
-		fprintf(stderr, "\r%zu of %zu volumes, %zu rotated, %zu failed", done, f->njobs,
-			f->counts[ROTATED], f->counts[FAILED]);
+	(void)snprintf(note, sizeof(note), "%zu rotated, %zu failed", f->counts[ROTATED],
+		       f->counts[FAILED]);
+	progress_show(&f->progress, &(struct progress_step){ .doing = "rotating",
+							     .unit = "volumes",
+							     .done = f->njobs - f->counts[PENDING],
+							     .total = f->njobs,
+							     .note = note });
 }
 
 static struct job *take_job(struct fleet *f)
@@ -247,6 +251,7 @@ static void run_all(struct fleet *f)
 {
 	size_t rotated;
 
+	progress_begin(&f->progress);
 	run(f, WORKERS_MAX);
 	for (rotated = 0; f->counts[ROTATED] > rotated;) {
 		rotated = f->counts[ROTATED];
@@ -255,8 +260,7 @@ static void run_all(struct fleet *f)
 			break;
 		run(f, WORKERS_AGAIN);
 	}
-	if (isatty(STDERR_FILENO))
-		fputc('\n', stderr);
+	progress_end(&f->progress);
 }
 
 static json_t *job_json(struct call *call, const struct job *job)

@@ -7,7 +7,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 static int too_many(const struct survey *s, const char *what, unsigned most)
 {
@@ -20,15 +19,14 @@ static int no_memory(const struct survey *s)
 	return errmsg_fail(&s->call->err, -ENOMEM, EXIT_CODE_FAILED, "out of memory");
 }
 
-static void show_progress(struct survey *s, bool last)
+static void show_progress(struct survey *s)
 {
-	const int64_t now = time(NULL);
+	char found[32];
 
-	if (!isatty(STDERR_FILENO) || s->nsearched == 0 || (!last && now == s->progress_at))
-		return;
-	s->progress_at = now;
-	fprintf(stderr, "\r%llu directories searched, %zu headers found%s",
-		(unsigned long long)s->directories, s->count, last ? "\n" : "");
+	(void)snprintf(found, sizeof(found), "%zu headers", s->count);
+	progress_show(&s->progress,
+		      &(struct progress_step){ "searching", "directories", .done = s->directories,
+					       .note = found });
 }
 
 /* A place at the end of the list; NULL: no memory, or too many. */
@@ -188,7 +186,7 @@ static int visit(void *arg, int fd, const char *path)
 	struct survey_header *h;
 
 	s->directories++;
-	show_progress(s, false);
+	show_progress(s);
 	if (r == 0 || r == -ENOENT || r == -ENOTDIR || r == -ELOOP)
 		return 0;
 	if (r < 0) {
@@ -284,7 +282,7 @@ static int search(struct survey *s)
 
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = walk(s->searched[i], roots, n, &ops);
-	show_progress(s, true);
+	progress_end(&s->progress);
 	return r;
 }
 
@@ -294,6 +292,7 @@ int survey_take(struct call *call, struct survey *ret_survey)
 	int r = 0;
 
 	*s = (struct survey){ .call = call };
+	progress_begin(&s->progress);
 	for (size_t i = 0; r == 0 && i < call->config->nvolumes; i++)
 		r = add_volume(s, &call->config->volumes[i]);
 	if (r == 0)

@@ -9,6 +9,7 @@
 #ifndef TDEFSCTL_SURVEY_H
 #define TDEFSCTL_SURVEY_H
 
+#include "progress.h"
 #include "tdefs/keyring.h"
 #include "tdefsctl.h"
 #include "walk.h"
@@ -49,7 +50,7 @@ struct survey {
 	char **searched; /* each --in DIR, without symbolic links */
 	size_t nsearched;
 	uint64_t directories; /* that were looked at */
-	int64_t progress_at;
+	struct progress progress;
 };
 
 /* Shows its progress on a terminal. An error is in call->err; release it even then. */

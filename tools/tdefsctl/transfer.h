@@ -3,6 +3,7 @@
 #ifndef TDEFSCTL_TRANSFER_H
 #define TDEFSCTL_TRANSFER_H
 
+#include "progress.h"
 #include "tdefs/transfer.h"
 #include "tdefsctl.h"
 
@@ -24,16 +25,13 @@ int transfer_sides_open(struct call *call, const char *name, const char *plain, 
 			struct transfer_sides *ret_sides) WARN_UNUSED;
 void transfer_sides_close(struct transfer_sides *s);
 
-/* Who watches on a terminal, and whether. */
+/* Who watches, and what was said. */
 struct transfer_display {
 	int backing_fd; /* beneath which what is read again is dropped from the cache */
-	bool terminal, shown, whole; /* whole: the end of the phase was shown */
 	unsigned notices;
-	enum transfer_phase phase;
-	uint64_t began_ms, shown_ms;
+	struct progress progress;
 };
 /* An observer whose `arg` is a struct transfer_display. */
 extern const struct transfer_observer transfer_on_terminal;
-void transfer_display_end(struct transfer_display *d);
 
 #endif

@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "progress.h"
 #include "tdefs/bytes.h"
 #include "tdefs/secret.h"
 #include "tdefsctl.h"
@@ -22,22 +22,20 @@ struct verification {
 	uint64_t files;
 	json_t *bad; /* of {path, verdict} */
 	bool proof;  /* that it can be restored: say with which key */
-	time_t last_progress;
-	bool progress_shown;
+	struct progress progress;
+	uint64_t names, total; /* but directories'; the total is counted for a terminal only */
 };
 
-static void show_progress(struct verification *v, bool last)
+static void show_progress(struct verification *v)
 {
-	time_t now = time(NULL);
+	char bad[32];
 
-	if (!isatty(STDERR_FILENO) || (!last && now == v->last_progress))
-		return;
-	if (last && !v->progress_shown)
-		return;
-	v->last_progress = now;
-	v->progress_shown = true;
-	fprintf(stderr, "\r%llu files checked, %zu bad%s", (unsigned long long)v->files,
-		json_array_size(v->bad), last ? "\n" : "");
+	(void)snprintf(bad, sizeof(bad), "%zu bad", json_array_size(v->bad));
+	progress_show(&v->progress, &(struct progress_step){ .doing = "verifying",
+							     .unit = "names",
+							     .done = v->names,
+							     .total = v->total,
+							     .note = bad });
 }
 
 static int note_bad(struct verification *v, const char *path, const char *verdict)
@@ -94,6 +92,18 @@ static bool is_ours(const struct verification *v, const FTSENT *e)
 	       (v->target->backing.is_mount_root && strcmp(e->fts_name, STORE_LOST_FOUND) == 0);
 }
 
+/* How much there is to be done. */
+static int count(struct verification *v, FTS *tree, FTSENT *e)
+{
+	const struct progress_step looking = { "looking", "names", .done = v->total };
+
+	if (e->fts_info == FTS_D && is_ours(v, e))
+		return fts_set(tree, e, FTS_SKIP) < 0 ? -errno : 0;
+	v->total += e->fts_info != FTS_D && e->fts_info != FTS_DP;
+	progress_show(&v->progress, &looking);
+	return 0;
+}
+
 /* The walk starts at "."; so does each path. */
 static int visit(struct verification *v, FTS *tree, FTSENT *e)
 {
@@ -109,7 +119,8 @@ static int visit(struct verification *v, FTS *tree, FTSENT *e)
 	else if ((e->fts_info == FTS_DNR || e->fts_info == FTS_ERR || e->fts_info == FTS_NS) &&
 		 e->fts_errno != ENOENT)
 		r = note_bad(v, path, errno_text(e->fts_errno));
-	show_progress(v, false);
+	v->names += e->fts_info != FTS_D && e->fts_info != FTS_DP;
+	show_progress(v);
 	return r;
 }
 
@@ -117,7 +128,8 @@ static int visit(struct verification *v, FTS *tree, FTSENT *e)
  * From the directory that is open, whatever its path means by now. fts(3) goes
  * into each directory and checks that it is the one that it saw.
  */
-static int walk(struct verification *v)
+static int walk(struct verification *v, int options,
+		int (*see)(struct verification *v, FTS *tree, FTSENT *e))
 {
 	char *roots[] = { (char[]){ "." }, NULL };
 	struct stat root;
@@ -128,15 +140,14 @@ static int walk(struct verification *v)
 	if (fstat(v->target->backing.root_fd, &root) < 0 || fchdir(v->target->backing.root_fd) < 0)
 		return -errno;
 	v->root_dev = root.st_dev;
-	tree = fts_open(roots, FTS_PHYSICAL | FTS_XDEV, NULL);
+	tree = fts_open(roots, FTS_PHYSICAL | FTS_XDEV | options, NULL);
 	if (!tree)
 		return -errno;
 	while (r == 0 && (errno = 0, e = fts_read(tree)))
-		r = visit(v, tree, e);
+		r = see(v, tree, e);
 	if (r == 0 && errno)
 		r = -errno;
 	fts_close(tree);
-	show_progress(v, true);
 	return r;
 }
 
@@ -219,8 +230,12 @@ static int verify(struct verification *v)
 
 	v->bad = json_array();
 	r = v->bad ? note_header(v) : -ENOMEM;
+	progress_begin(&v->progress);
+	if (r == 0 && v->progress.terminal)
+		r = walk(v, FTS_NOSTAT, count);
 	if (r == 0)
-		r = walk(v);
+		r = walk(v, 0, visit);
+	progress_end(&v->progress);
 	if (r < 0) {
 		errmsg_next(&v->call->err, "make the directory readable, then try again");
 		(void)errmsg_fail(&v->call->err, r, EXIT_CODE_FAILED, "%s: cannot walk %s: %s",
