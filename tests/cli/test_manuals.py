@@ -127,6 +127,8 @@ def test_defaults_are_those_of_the_code():
             "minimum_rsa_bits", "mount_timeout", "lock_memory", "expiry_warning"} <= compared
     for name, value in re.findall(r'c->(?:server\.)?([a-z_]+), "([^"]+)"\)', text):
         assert default_of(name, found[name]) == value
+    cache = re.search(r"\.cache = (CACHE_\w+)", text).group(1)
+    assert default_of("cache", found["cache"]) == re.search(rf'\[{cache}\] = "([^"]+)"', text).group(1)
     for name in ("outage_extend_max",):  # not named there: zero
         assert name not in compared and default_of(name, found[name]) == "0"
 
