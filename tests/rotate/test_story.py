@@ -3,22 +3,14 @@
 
 import os
 import re
-from pathlib import Path
 
 import pytest
 from conftest import BUILD, is_mounted, run
+from documents import sh_of
 from vault_server import VaultServer
 
-README = Path(__file__).parents[2] / "README.md"
-HEADING = "### The life of a protector"
 VOLUMES = ("sales", "fresh")
 ALL = (*VOLUMES, "copy")  # which the story makes itself
-
-
-def story():
-    text = README.read_text(encoding="utf-8")
-    text = text[text.index(HEADING) + len(HEADING):]
-    return re.findall(r"^```sh\n(.*?)^```", text[:text.index("\n### ")], re.M | re.S)
 
 
 class Host:
@@ -78,7 +70,7 @@ def host(directory):
 
 def test_the_life_of_a_protector(host):
     host.configure()
-    blocks = story()
+    blocks = sh_of("README.md", "The life of a protector")
     assert len(blocks) > 5
     # One shell, as its reader's; what it said is shown when a command fails.
     printed = host.sh("\n".join(blocks)).stdout

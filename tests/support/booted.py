@@ -17,7 +17,8 @@ BOOT = r"""
 set -e
 root=$1/root
 mkdir -p "$1/up" "$1/work" "$root"
-mount -t overlay none -o "lowerdir=/,upperdir=$1/up,workdir=$1/work" "$root"
+# With xino a file has the device of its directory, as it has on a disk.
+mount -t overlay none -o "xino=on,lowerdir=/,upperdir=$1/up,workdir=$1/work" "$root"
 mount --bind "$2" "$root/srv"
 mount -t tmpfs -o mode=755 none "$root/run"
 mount -t tmpfs -o mode=1777 none "$root/tmp"
@@ -58,7 +59,8 @@ ENVIRONMENT = ("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 class Booted:
     """With Booted(directory) as host. What is written in it, and in its /srv, stays over a reboot, as on any host."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, like=None):
+        """With all that another one has, which was powered off, but for its /srv."""
         self.directory = Path(directory)
         self.overlay = self.directory / "overlay"
         self.srv = self.directory / "srv"
@@ -66,6 +68,8 @@ class Booted:
         for place in (self.overlay, self.srv, self.cgroups):
             place.mkdir()
         run("mount", "-t", "tmpfs", "none", self.overlay)
+        if like:
+            run("cp", "-a", like.overlay / "up", like.overlay / "made", self.overlay)
         # The one hierarchy of version 2, wherever the host has it; a part of it is ours.
         run("mount", "-t", "cgroup2", "none", self.cgroups)
         self.cgroup = self.cgroups / self.directory.name

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What README and the vault's page tell to do, on a host that was booted: their commands as they stand there."""
+
+import tempfile
+
+import pytest
+from booted import Booted
+from documents import ROOT, sh_of
+
+CARD = "4929-1234-5678-9012"
+
+# An application that keeps its database open: SQLite itself, waiting for commands.
+SHOP = r"""
+adduser --quiet --system --group --home /nonexistent --no-create-home shop
+install -d -o shop -g shop -m 750 /var/lib/shop
+printf '%s\n' '[Service]' 'User=shop' 'UMask=0027' \
+	'ExecStart=/bin/sh -c "tail -f /dev/null | sqlite3 /var/lib/shop/shop.db -cmd \"CREATE TABLE visits (t)\""' \
+	'[Install]' 'WantedBy=multi-user.target' >/etc/systemd/system/shop.service
+systemctl daemon-reload
+systemctl enable --now shop
+"""
+
+# By engine: what Debian's package left when it was installed (or what the application did), its unit, and its recipe.
+ENGINES = {
+    "postgresql": ("pg_createcluster 15 main; systemctl enable postgresql; systemctl daemon-reload; "
+                   "systemctl start postgresql@15-main", "postgresql@15-main", sh_of("README.md", "PostgreSQL")),
+    "mariadb": ("install -d -o mysql -g mysql -m 755 /var/lib/mysql; "
+                "mariadb-install-db --user=mysql --skip-test-db >/dev/null; systemctl enable --now mariadb",
+                "mariadb", sh_of("README.md", "MariaDB")),
+    "sqlite": (SHOP, "shop", sh_of("README.md", "SQLite")),
+}
+
+
+@pytest.fixture(scope="module", name="installed")
+def installed_():
+    package, = sh_of("README.md", "Install")
+    with tempfile.TemporaryDirectory(prefix="tdefs-test-", dir="/var/tmp") as directory:
+        with Booted(directory) as made:
+            made.sh(package, cwd=str(ROOT))
+            made.power_off()
+            yield made
+
+
+@pytest.fixture(name="host")
+def host_(directory, installed):
+    with Booted(directory, like=installed) as made:
+        yield made
+
+
+def make_a_key(host):
+    vault, = sh_of("README.md", "In a vault of your own")
+    host.sh(vault)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_recipe(host, engine):
+    before, unit, (move, look) = ENGINES[engine]
+    make_a_key(host)
+    host.sh(before)
+    host.sh(move)
+    said = host.sh(look).stdout
+    assert CARD in said and "no plaintext in the backing" in said and "/plain" in said.replace(".plain", "/plain"), said
+    host.reboot()
+    assert CARD in host.sh(look.splitlines()[0]).stdout
+    # It goes down with its volume, and does not start on what is below the mount.
+    host.sh("systemctl stop tdefs@sales")
+    assert host.sh(f"systemctl is-active {unit}", check=False).stdout == "inactive\n"
+    host.sh("mv /srv/tdefs /srv/elsewhere")
+    assert host.sh(f"systemctl start {unit}", check=False).returncode != 0
+    assert host.sh(f"systemctl is-active {unit}", check=False).stdout != "active\n"
+
+
+def test_by_hand(host):
+    make_a_key(host)
+    commands, = sh_of("README.md", "By hand, and in fstab")
+    assert host.sh(commands).stdout.endswith("hello\n")
+
+
+def test_the_page_of_the_vault(host):
+    commands, = sh_of("tools/tdefs-vault/README.md", "tdefs-vault")
+    assert "client_secret" in host.sh(commands).stdout
+
+
+def test_the_two_commands(host):
+    """The second is what runs this test."""
+    first, second = (line.split()[0] for line in sh_of("README.md", "tdefs")[0].splitlines())
+    assert "the card number is in 0 files" in host.sh(f"TMPDIR=/srv {first}", cwd=str(ROOT)).stdout
+    assert (ROOT / second).exists()
