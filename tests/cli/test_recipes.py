@@ -63,7 +63,7 @@ def test_a_recipe(host, engine):
     host.reboot()
     assert CARD in host.sh(look.splitlines()[0]).stdout
     # It goes down with its volume, and does not start on what is below the mount.
-    host.sh("systemctl stop tdefs@sales")
+    host.sh("timeout 120 systemctl stop tdefs@sales")
     assert host.sh(f"systemctl is-active {unit}", check=False).stdout == "inactive\n"
     host.sh("mv /srv/tdefs /srv/elsewhere")
     assert host.sh(f"systemctl start {unit}", check=False).returncode != 0
