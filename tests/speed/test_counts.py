@@ -2,7 +2,8 @@
 """
 What an engine's operation costs, in requests to the daemon and in the daemon's calls of the backing
 file system: these are the same on every machine, as seconds are not, and they decide the speed
-(tools/bench). CPU instructions would be, too, but virtual machines often cannot count them.
+(tools/bench). So are CPU instructions beside the cipher's, which valgrind counts where a virtual
+machine has no counters.
 """
 
 import os
@@ -12,7 +13,7 @@ import subprocess
 from dataclasses import dataclass, field
 
 import pytest
-from conftest import wait_for
+from conftest import BUILD, run, wait_for
 
 MIB = 1 << 20
 PIECE = os.urandom(MIB)
@@ -248,3 +249,31 @@ def test_what_is_counted_is_what_was_done(make_volume):
     assert after["deletes"] - before["deletes"] == len(names) + 1
     assert after["readdirs"] > before["readdirs"] and after["opens"] > before["opens"]
     assert after["others"] > before["others"]
+
+
+# A page's read or write in the daemon, as a multiple of what its cipher needs.
+INSTRUCTIONS = {
+    "write": (1.10, "where it goes is locked, counted and written: nothing is copied or allocated"),
+    "read": (1.18, "the same, and holes are looked for"),
+}
+
+
+def instructions(what, n):
+    told = run("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
+               BUILD / "tests" / "hot_path", what, str(n)).stderr
+    return int(re.search(r"Collected : (\d+)", told).group(1))
+
+
+def a_page(what):
+    """Instructions for one more page: what begins and ends a process is left out."""
+    few, many = 100, 300
+    return (instructions(what, many) - instructions(what, few)) / (many - few)
+
+
+def test_a_page_costs_its_cipher_and_little_else():
+    cipher = a_page("cipher")
+    found = {what: a_page(what) / cipher for what in INSTRUCTIONS}
+    print(cipher, found)
+    wrong = [f"{what}: {found[what]:.3f} of the cipher's instructions, not {most}: {why}"
+             for what, (most, why) in INSTRUCTIONS.items() if found[what] > most]
+    assert not wrong, "\n".join(wrong)
