@@ -188,7 +188,8 @@ class Volume:
     def environment(self):
         # The daemon is not dumpable, so LeakSanitizer cannot look at it; unit tests look for leaks.
         return {"ASAN_OPTIONS": f"detect_leaks=0:log_path={self.directory}/sanitizer",
-                "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={self.directory}/sanitizer"}
+                "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={self.directory}/sanitizer",
+                "TSAN_OPTIONS": f"log_path={self.directory}/sanitizer"}
 
     def tdefs(self, *args, check=True):
         return run(*self.within, self.build / "tdefs", "--config", self.config, *args, check=check,

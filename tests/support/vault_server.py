@@ -99,7 +99,8 @@ class VaultServer:
     def environment(self):
         # The server is not dumpable, so LeakSanitizer cannot look at it.
         return {"ASAN_OPTIONS": f"detect_leaks=0:log_path={self.directory}/sanitizer",
-                "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={self.directory}/sanitizer"}
+                "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={self.directory}/sanitizer",
+                "TSAN_OPTIONS": f"log_path={self.directory}/sanitizer"}
 
     def arguments(self):
         return ["--data", str(self.data), "--master-key", str(self.master_key)]
