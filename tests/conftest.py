@@ -68,9 +68,9 @@ def logs_below(place, most=6000):
     found = []
     if not place.exists():  # it was the end of a test that failed
         return found
-    for directory in (place, *(p for p in place.iterdir() if p.is_dir() and not p.is_symlink())):
-        if is_mounted(directory):
-            continue  # it may be dead, and what it holds is the test's
+    # What is mounted may be dead, and what it holds is the test's.
+    below = [p for p in place.iterdir() if not is_mounted(p)]
+    for directory in (place, *(p for p in below if p.is_dir() and not p.is_symlink())):
         for name in ("log", "*.log", "sanitizer*"):
             for path in directory.glob(name):
                 if path.is_file() and not is_mounted(path):
