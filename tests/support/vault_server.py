@@ -158,7 +158,9 @@ class VaultServer:
                    env=self.environment())
 
     def command_json(self, *args):
-        return json.loads(self.command(*args, "--json").stdout)
+        answer = json.loads(self.command(*args, "--json").stdout)
+        assert next(iter(answer)) == "schema" and answer["schema"] == 1
+        return answer
 
     def fault(self, *args, count=None):
         more = ["--count", str(count)] if count else []

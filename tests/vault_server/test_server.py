@@ -325,7 +325,7 @@ def test_backup_and_restore(make_vault):
     assert vault.command("restore", bad, check=False).returncode == 2
     bad.write_bytes(b"x" * 100)
     assert "not a backup" in vault.command("restore", bad, check=False).stderr
-    vault.command("restore", file)
+    vault.command_json("restore", file)
     vault.start()
     app.login()
     assert app.unwrap("/" + kid.split("/", 3)[3], value) == b"dek"
@@ -346,14 +346,13 @@ def test_state_survives_restart(make_vault):
 def test_local_commands_without_a_server(make_vault):
     vault = make_vault()
     vault.stop()
-    kid = json.loads(vault.command("key", "create", "k", "--size", "3072", "--ops", "wrapKey,unwrapKey",
-                                   "--json").stdout)["key"]
+    kid = vault.command_json("key", "create", "k", "--size", "3072", "--ops", "wrapKey,unwrapKey")["key"]
     assert kid["key_ops"] == ["wrapKey", "unwrapKey"] and len(kid["n"]) == 512
     vault.command("key", "rotate", "k")
     vault.command("key", "disable", "k")
     assert "disabled" in vault.command("key", "list").stdout
     vault.command("key", "enable", "k")
-    vault.command("key", "delete", "k")
+    vault.command_json("key", "delete", "k")
     listed = vault.command_json("key", "list")
     assert listed["keys"] == [] and len(listed["deleted"]) == 1
     vault.command("key", "recover", "k")

@@ -3,6 +3,7 @@
 #ifndef TDEFS_VAULT_CLI_H
 #define TDEFS_VAULT_CLI_H
 
+#include "json_answer.h"
 #include "request.h"
 
 #define JSON_SCHEMA 1
@@ -56,8 +57,10 @@ int usage_fail(struct call *call, const char *what);
 /* The sentence for an errno that no function has put in words. */
 int call_errno(struct call *call, int r, const char *what);
 
-/* Print as one line of JSON and drop the reference. Returns the code. */
-int print_json(json_t *object, int code);
+static inline int print_json(json_t *object, int code)
+{
+	return json_answer_print(object, JSON_SCHEMA, code);
+}
 
 /*
  * An open vault and database for a local command, and its line in the audit log

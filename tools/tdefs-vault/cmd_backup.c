@@ -101,8 +101,7 @@ int verb_backup(struct call *call)
 	if (r < 0 || audited < 0)
 		return call_errno(call, r < 0 ? r : audited, path);
 	if (call->json)
-		return print_json(json_pack("{s:i, s:s, s:I}", "schema", JSON_SCHEMA, "file", path,
-					    "bytes", (json_int_t)len),
+		return print_json(json_pack("{s:s, s:I}", "file", path, "bytes", (json_int_t)len),
 				  EXIT_CODE_DONE);
 	printf("%s: %zu bytes\n  next: keep a copy of the master key elsewhere; without it this "
 	       "file "
@@ -207,6 +206,8 @@ int verb_restore(struct call *call)
 	local_close(&local);
 	if (r < 0)
 		return call_errno(call, r, "restore");
+	if (call->json)
+		return print_json(json_pack("{s:s}", "data", call->data), EXIT_CODE_DONE);
 	printf("restored into %s\n  next: " PROGRAM " serve --data %s\n", call->data, call->data);
 	return EXIT_CODE_DONE;
 }

@@ -60,8 +60,7 @@ static int list(struct call *call, struct local *local)
 				       db_text(stmt, 1), "value", db_text(stmt, 2), "remaining",
 				       (json_int_t)sqlite3_column_int64(stmt, 3)));
 	if (r == 0)
-		return print_json(json_pack("{s:i, s:o}", "schema", JSON_SCHEMA, "faults", all),
-				  EXIT_CODE_DONE);
+		return print_json(json_pack("{s:o}", "faults", all), EXIT_CODE_DONE);
 	json_decref(all);
 	return call_errno(call, r, "fault list");
 }

@@ -76,8 +76,7 @@ static int list(struct call *call, struct local *local)
 	if (r < 0)
 		return call_errno(call, r, "firewall list");
 	if (call->json)
-		return print_json(json_pack("{s:i, s:b, s:O}", "schema", JSON_SCHEMA, "on", on != 0,
-					    "allowed", all),
+		return print_json(json_pack("{s:b, s:O}", "on", on != 0, "allowed", all),
 				  EXIT_CODE_DONE);
 	printf("firewall %s\n", on ? "on: only these may call" : "off: everybody may call");
 	json_array_foreach(all, i, item) printf("  %s\n", json_string_value(item));

@@ -147,10 +147,10 @@ static int print_new(const struct call *call, const struct local *local,
 	const char *secret = new->secret[0] ? new->secret : NULL;
 
 	if (call->json)
-		return print_json(json_pack("{s:i, s:s, s:s, s:s, s:s, s:s*}", "schema",
-					    JSON_SCHEMA, "name", new->name, "tenant",
-					    local->vault.tenant, "client_id", new->client_id,
-					    "object_id", new->oid, "client_secret", secret),
+		return print_json(json_pack("{s:s, s:s, s:s, s:s, s:s*}", "name", new->name,
+					    "tenant", local->vault.tenant, "client_id",
+					    new->client_id, "object_id", new->oid, "client_secret",
+					    secret),
 				  EXIT_CODE_DONE);
 	printf("tenant         %s\nclient_id      %s\n", local->vault.tenant, new->client_id);
 	if (secret)
@@ -256,9 +256,8 @@ static int list(struct call *call, struct local *local)
 							   grants_of(local->db, db_text(stmt, 1))));
 	if (call->json || r < 0) {
 		if (r == 0)
-			return print_json(json_pack("{s:i, s:s, s:o}", "schema", JSON_SCHEMA,
-						    "tenant", local->vault.tenant, "identities",
-						    all),
+			return print_json(json_pack("{s:s, s:o}", "tenant", local->vault.tenant,
+						    "identities", all),
 					  EXIT_CODE_DONE);
 		json_decref(all);
 		return call_errno(call, r, "identity list");

@@ -141,10 +141,8 @@ static int print_answer(const struct call *call, const struct command *command,
 {
 	CLEANUP_JSON json_t *bundle = a->text ? json_loads(a->text, 0, NULL) : NULL;
 
-	if (call->json) {
-		puts(a->text ? a->text : "{}");
-		return EXIT_CODE_DONE;
-	}
+	if (call->json)
+		return print_json(a->text ? json_incref(bundle) : json_object(), EXIT_CODE_DONE);
 	if (json_is_object(json_object_get(bundle, "key")) && command->done)
 		print_change(call, command, bundle);
 	else if (command->done)
@@ -225,8 +223,7 @@ static int list(struct call *call, struct local *local)
 	if (r < 0)
 		return call_errno(call, r, "key list");
 	if (call->json)
-		return print_json(json_pack("{s:i, s:O, s:O}", "schema", JSON_SCHEMA, "keys", keys,
-					    "deleted", deleted),
+		return print_json(json_pack("{s:O, s:O}", "keys", keys, "deleted", deleted),
 				  EXIT_CODE_DONE);
 	json_array_foreach(keys, i, item) print_item(item, NULL);
 	json_array_foreach(deleted, i, item) print_item(item, "deleted");
@@ -252,8 +249,7 @@ static int versions(struct call *call, struct local *local)
 		return call_failed(call);
 	}
 	if (call->json)
-		return print_json(json_pack("{s:i, s:s, s:O}", "schema", JSON_SCHEMA, "name",
-					    call->args[1], "versions", found),
+		return print_json(json_pack("{s:s, s:O}", "name", call->args[1], "versions", found),
 				  EXIT_CODE_DONE);
 	json_array_foreach(found, i, item) print_item(item, NULL);
 	return EXIT_CODE_DONE;

@@ -134,11 +134,10 @@ static json_t *collect(struct call *call, struct local *local)
 
 	cert_expiry(local->db, &ca, &server);
 	IGNORE_RESULT(db_meta_number(local->db, "firewall", &firewall), "off when unset");
-	return json_pack("{s:i, s:s, s:s, s:s, s:b, s:b, s:I, s:b, s:I, s:I, s:I, s:o, s:o, s:o}",
-			 "schema", JSON_SCHEMA, "name", v->name, "tenant", v->tenant, "url", v->url,
-			 "running", is_running(v), "purge_protection", v->purge_protection,
-			 "retention_days", (json_int_t)v->retention_days, "firewall", firewall != 0,
-			 "keys",
+	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:b, s:I, s:I, s:I, s:o, s:o, s:o}",
+			 "name", v->name, "tenant", v->tenant, "url", v->url, "running",
+			 is_running(v), "purge_protection", v->purge_protection, "retention_days",
+			 (json_int_t)v->retention_days, "firewall", firewall != 0, "keys",
 			 count(local->db, "SELECT count(*) FROM keys WHERE deleted IS NULL"),
 			 "deleted_keys",
 			 count(local->db, "SELECT count(*) FROM keys WHERE deleted IS NOT NULL"),
@@ -159,7 +158,7 @@ static void print_status(const json_t *status)
 			printf("%-20s %s\n", name, json_string_value(value));
 		else if (json_is_boolean(value))
 			printf("%-20s %s\n", name, json_is_true(value) ? "yes" : "no");
-		else if (json_is_integer(value) && strcmp(name, "schema") != 0)
+		else if (json_is_integer(value))
 			printf("%-20s %lld\n", name, (long long)json_integer_value(value));
 	}
 	json_array_foreach(json_object_get(status, "warnings"), i, value)

@@ -118,8 +118,8 @@ int call_failed(struct call *call)
 
 	if (!call->json)
 		return code;
-	return print_json(json_pack("{s:i, s:s, s:s, s:i}", "schema", JSON_SCHEMA, "error",
-				    call->err.text, "next", call->err.next, "exit_code", code),
+	return print_json(json_pack("{s:s, s:s, s:i}", "error", call->err.text, "next",
+				    call->err.next, "exit_code", code),
 			  code);
 }
 
@@ -128,20 +128,6 @@ int call_errno(struct call *call, int r, const char *what)
 	if (!call->err.text[0])
 		(void)errmsg_fail(&call->err, r, EXIT_CODE_FAILED, "%s: %s", what, errno_text(r));
 	return call_failed(call);
-}
-
-int print_json(json_t *object, int code)
-{
-	char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
-
-	json_decref(object);
-	if (!text) {
-		fputs(PROGRAM ": out of memory\n  next: free some and try again\n", stderr);
-		return EXIT_CODE_FAILED;
-	}
-	puts(text);
-	free(text);
-	return code;
 }
 
 static int check_call(const struct verb *verb, struct call *call)

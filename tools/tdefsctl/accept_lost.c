@@ -80,9 +80,7 @@ int verb_accept_lost(struct call *call)
 	if (r < 0)
 		return call_failed(call);
 	if (call->json)
-		return print_json(json_pack("{s:i, s:o}", "schema", CONTROL_SCHEMA, "zeros",
-					    text_json(path)),
-				  EXIT_CODE_DONE);
+		return print_json(json_pack("{s:o}", "zeros", text_json(path)), EXIT_CODE_DONE);
 	text = text_new(path);
 	printf("%s: reads as zeros now\n", text ? text : "the file");
 	return EXIT_CODE_DONE;

@@ -27,8 +27,8 @@ json_t *report_json(const struct protector_report *r, const char *kid)
 		}
 	if (r->key.kid[0])
 		hex_encode(r->key.thumbprint, THUMBPRINT_LEN, thumbprint);
-	return json_pack("{s:i, s:s, s:s?, s:s?, s:o}", "schema", CONTROL_SCHEMA, "protector", kid,
-			 "kid", r->key.kid[0] ? r->key.kid : NULL, "thumbprint",
+	return json_pack("{s:s, s:s?, s:s?, s:o}", "protector", kid, "kid",
+			 r->key.kid[0] ? r->key.kid : NULL, "thumbprint",
 			 thumbprint[0] ? thumbprint : NULL, "requirements", list);
 }
 

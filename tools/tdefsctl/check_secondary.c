@@ -151,10 +151,9 @@ static int tell(const struct proof *p)
 	const char *name = p->vc->name, *kid = volume_header_active_slot(p->header)->kid;
 
 	if (p->call->json)
-		return print_json(json_pack("{s:i, s:s, s:b, s:o, s:o, s:s}", "schema",
-					    CONTROL_SCHEMA, "name", name, "same_dek", 1, "primary",
-					    text_json(kid), "secondary", text_json(p->secondary),
-					    "note", REVOKE_BOTH),
+		return print_json(json_pack("{s:s, s:b, s:o, s:o, s:s}", "name", name, "same_dek",
+					    1, "primary", text_json(kid), "secondary",
+					    text_json(p->secondary), "note", REVOKE_BOTH),
 				  EXIT_CODE_DONE);
 	printf("%s: both vaults unwrap the same DEK\n  primary    %s\n  secondary  %s\n"
 	       "  note       " REVOKE_BOTH "\n",

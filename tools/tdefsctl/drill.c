@@ -90,8 +90,8 @@ static json_t *seen_json(const struct seen *s, const char *kind)
 				      states, json_pack("{s:s, s:f}", "state", s->reached[i].state,
 							"after", seconds(s->reached[i].after_ms))),
 			      "without memory the answer is none");
-	return json_pack("{s:i, s:s, s:o, s:o, s:I, s:b}", "schema", CONTROL_SCHEMA, "drill", kind,
-			 "states", states, "cache_purged_after",
+	return json_pack("{s:s, s:o, s:o, s:I, s:b}", "drill", kind, "states", states,
+			 "cache_purged_after",
 			 s->purged ? json_real(seconds(s->purged_ms)) : json_null(), "refused",
 			 s->refused - s->refused_before, "online_again", (int)s->back);
 }

@@ -143,12 +143,12 @@ static void print_check(const char *name, const struct audit_check *c)
 
 static int print_check_json(const struct verification *v, const struct audit_check *c, int code)
 {
-	return print_json(json_pack("{s:i, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:o}", "schema",
-				    CONTROL_SCHEMA, "name", v->name, "whole", c->ndamaged == 0,
-				    "events", (json_int_t)c->nlines, "first",
-				    (json_int_t)c->first_seq, "last", (json_int_t)c->last_seq,
-				    "since_anchor", (json_int_t)(c->last_seq - c->last_anchor),
-				    "torn", (json_int_t)c->ntorn, "findings", v->findings),
+	return print_json(json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:o}", "name", v->name,
+				    "whole", c->ndamaged == 0, "events", (json_int_t)c->nlines,
+				    "first", (json_int_t)c->first_seq, "last",
+				    (json_int_t)c->last_seq, "since_anchor",
+				    (json_int_t)(c->last_seq - c->last_anchor), "torn",
+				    (json_int_t)c->ntorn, "findings", v->findings),
 			  code);
 }
 

@@ -60,9 +60,9 @@ static int report(const struct call *call, const struct volume_config *vc,
 	uuid_format(h->uuid, uuid);
 	hex_encode(slot->thumbprint, 32, thumbprint);
 	if (call->json)
-		return print_json(json_pack("{s:i, s:s, s:s, s:s, s:s, s:s}", "schema",
-					    CONTROL_SCHEMA, "name", vc->name, "backing", backing,
-					    "uuid", uuid, "kid", kid, "thumbprint", thumbprint),
+		return print_json(json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", vc->name,
+					    "backing", backing, "uuid", uuid, "kid", kid,
+					    "thumbprint", thumbprint),
 				  EXIT_CODE_DONE);
 	printf("volume %s: formatted %s\n"
 	       "  uuid       %s\n"

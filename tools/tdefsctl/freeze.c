@@ -57,8 +57,7 @@ static int report(struct call *call, const json_t *freeze)
 	struct tm tm;
 
 	if (call->json)
-		return print_json(json_pack("{s:i, s:s, s:O, s:O, s:O}", "schema", CONTROL_SCHEMA,
-					    "name", call->args[0], "at",
+		return print_json(json_pack("{s:s, s:O, s:O, s:O}", "name", call->args[0], "at",
 					    json_object_get(freeze, "at"), "frozen",
 					    json_object_get(freeze, "frozen"), "until",
 					    json_object_get(freeze, "until")),
@@ -123,8 +122,7 @@ int verb_thaw(struct call *call)
 		return call_failed(call);
 	freeze = freeze_of(status);
 	if (call->json)
-		return print_json(json_pack("{s:i, s:s, s:O}", "schema", CONTROL_SCHEMA, "name",
-					    call->args[0], "frozen_at",
+		return print_json(json_pack("{s:s, s:O}", "name", call->args[0], "frozen_at",
 					    json_object_get(freeze, "at")),
 				  EXIT_CODE_DONE);
 	printf("%s: thawed; it was frozen until now\n", call->args[0]);

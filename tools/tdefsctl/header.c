@@ -57,13 +57,13 @@ static json_t *header_json(const struct target *t)
 	const struct volume_header *h = &t->header.header;
 	char uuid[UUID_TEXT_LEN];
 
-	return json_pack("{s:i, s:o, s:s, s:o, s:s, s:i, s:I, s:I, s:b, s:s, s:s, s:o}", "schema",
-			 CONTROL_SCHEMA, "backing", text_json(t->backing_path), "uuid",
-			 uuid_format(h->uuid, uuid), "key_domain_id",
-			 hex_json(h->key_domain_id, 16), "cipher", "aes-256-xts", "sector_size",
-			 (int)h->sector_size, "sequence", (json_int_t)h->sequence, "created",
-			 (json_int_t)h->created, "pinned", (int)volume_header_is_pinned(h),
-			 "header", header_copy_state_text(t->header.state[0]), "header_bak",
+	return json_pack("{s:o, s:s, s:o, s:s, s:i, s:I, s:I, s:b, s:s, s:s, s:o}", "backing",
+			 text_json(t->backing_path), "uuid", uuid_format(h->uuid, uuid),
+			 "key_domain_id", hex_json(h->key_domain_id, 16), "cipher", "aes-256-xts",
+			 "sector_size", (int)h->sector_size, "sequence", (json_int_t)h->sequence,
+			 "created", (json_int_t)h->created, "pinned",
+			 (int)volume_header_is_pinned(h), "header",
+			 header_copy_state_text(t->header.state[0]), "header_bak",
 			 header_copy_state_text(t->header.state[1]), "slots", slots_json(h));
 }
 

@@ -58,9 +58,9 @@ int header_backup(struct call *call, const char *name, const char *path)
 	if (r < 0)
 		return failed(call, r, "write", path);
 	if (call->json)
-		return print_json(json_pack("{s:i, s:o, s:o, s:I}", "schema", CONTROL_SCHEMA,
-					    "name", text_json(name), "file", text_json(path),
-					    "sequence", (json_int_t)t.header.header.sequence),
+		return print_json(json_pack("{s:o, s:o, s:I}", "name", text_json(name), "file",
+					    text_json(path), "sequence",
+					    (json_int_t)t.header.header.sequence),
 				  EXIT_CODE_DONE);
 	printf("%s: header of sequence %llu in %s; it opens the data with its protector, no "
 	       "other\n",
@@ -107,10 +107,9 @@ static int report(struct call *call, const char *name, const struct volume_heade
 
 	if (call->json)
 		return print_json(
-			json_pack("{s:i, s:o, s:b, s:I, s:o, s:o, s:b, s:o}", "schema",
-				  CONTROL_SCHEMA, "name", text_json(name), "dry_run",
-				  (int)call->dry_run, "sequence", (json_int_t)h->sequence,
-				  "older_than",
+			json_pack("{s:o, s:b, s:I, s:o, s:o, s:b, s:o}", "name", text_json(name),
+				  "dry_run", (int)call->dry_run, "sequence",
+				  (json_int_t)h->sequence, "older_than",
 				  older ? json_integer((json_int_t)what->newest) : json_null(),
 				  "kept", what->kept[0] ? json_string(what->kept) : json_null(),
 				  "proved", (int)what->proved, "why_not",

@@ -73,9 +73,9 @@ static int report_json(const struct move *m)
 	const struct transfer_result *r = &m->result;
 
 	return print_json(
-		json_pack("{s:i, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, "
+		json_pack("{s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, "
 			  "s:b, s:b}",
-			  "schema", CONTROL_SCHEMA, "volume", m->sides.volume->name, "direction",
+			  "volume", m->sides.volume->name, "direction",
 			  m->import ? "import" : "export", m->import ? "source" : "target",
 			  text_json(m->sides.plain_path), m->import ? "target" : "source",
 			  text_json(m->sides.volume->mount), "files", (json_int_t)r->files,

@@ -129,9 +129,8 @@ static int report(const struct linking *l, bool changed)
 	if (!opens || !kid)
 		return print_json(NULL, EXIT_CODE_FAILED);
 	if (l->call->json)
-		return print_json(json_pack("{s:i, s:s, s:b, s:b, s:b, s:O, s:o, s:o}", "schema",
-					    CONTROL_SCHEMA, "key", kid, "linked",
-					    (int)!l->edit.unlink, "changed", (int)changed,
+		return print_json(json_pack("{s:s, s:b, s:b, s:b, s:O, s:o, s:o}", "key", kid,
+					    "linked", (int)!l->edit.unlink, "changed", (int)changed,
 					    "dry_run", (int)l->call->dry_run, "opens", opens,
 					    "not_searched", survey_missed_json(&l->survey),
 					    "searched", survey_searched_json(&l->survey)),

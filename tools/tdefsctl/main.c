@@ -30,8 +30,8 @@ int usage_error(struct call *call, const char *what)
 json_t *error_json(struct call *call)
 {
 	text_escape_message(&call->err);
-	return json_pack("{s:i, s:s, s:s, s:i}", "schema", CONTROL_SCHEMA, "error", call->err.text,
-			 "next", call->err.next, "exit_code", (int)call->err.exit_code);
+	return json_pack("{s:s, s:s, s:i}", "error", call->err.text, "next", call->err.next,
+			 "exit_code", (int)call->err.exit_code);
 }
 
 int call_failed(struct call *call)
@@ -56,20 +56,6 @@ bool call_confirmed(const struct call *call, const char *question)
 	fprintf(stderr, "%s [y/N] ", question);
 	c = getchar();
 	return c == 'y' || c == 'Y';
-}
-
-int print_json(json_t *object, int code)
-{
-	char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
-
-	json_decref(object);
-	if (!text) {
-		fputs(PROGRAM ": out of memory\n  next: free some and try again\n", stderr);
-		return EXIT_CODE_FAILED;
-	}
-	puts(text);
-	free(text);
-	return code;
 }
 
 /* On a host that only rescues there may be none: what needs no key, of a DIR, needs no settings. */

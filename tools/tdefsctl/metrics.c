@@ -165,9 +165,7 @@ static int write_textfile(struct call *call, const char *text, size_t len, int c
 	int r = replace_textfile(call->textfile, text, len);
 
 	if (r == 0 && call->json)
-		return print_json(json_pack("{s:i, s:o}", "schema", CONTROL_SCHEMA, "textfile",
-					    text_json(call->textfile)),
-				  code);
+		return print_json(json_pack("{s:o}", "textfile", text_json(call->textfile)), code);
 	if (r == 0)
 		return code;
 	errmsg_next(&call->err, "make its directory, and see that you may write there");
@@ -190,8 +188,7 @@ static int print_merged(struct call *call, const struct part *parts, size_t n, i
 	if (call->textfile)
 		return write_textfile(call, text, len, code);
 	if (call->json)
-		return print_json(
-			json_pack("{s:i, s:s}", "schema", CONTROL_SCHEMA, "metrics", text), code);
+		return print_json(json_pack("{s:s}", "metrics", text), code);
 	fputs(text, stdout);
 	return code;
 }

@@ -263,8 +263,7 @@ int verb_policy(struct call *call)
 	key_facts_release(&q.facts);
 	if (!call->json)
 		return code;
-	return print_json(json_pack("{s:i, s:o, s:O, s:i}", "schema", CONTROL_SCHEMA, "policy",
-				    policy_json(&call->config->policy), "volumes", volumes,
-				    "exit_code", code),
+	return print_json(json_pack("{s:o, s:O, s:i}", "policy", policy_json(&call->config->policy),
+				    "volumes", volumes, "exit_code", code),
 			  code);
 }

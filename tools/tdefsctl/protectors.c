@@ -47,9 +47,8 @@ static json_t *answer_json(const struct survey *s, const struct key_answers *ans
 	for (size_t i = 0; headers && i < s->count; i++)
 		if (json_array_append_new(headers, header_json(&s->headers[i], answers)) < 0)
 			return NULL;
-	return json_pack("{s:i, s:O, s:o, s:o}", "schema", CONTROL_SCHEMA, "headers", headers,
-			 "not_searched", survey_missed_json(s), "searched",
-			 survey_searched_json(s));
+	return json_pack("{s:O, s:o, s:o}", "headers", headers, "not_searched",
+			 survey_missed_json(s), "searched", survey_searched_json(s));
 }
 
 static void print_slot(const struct survey_header *h, size_t i, const struct key_answers *answers)

@@ -57,11 +57,11 @@ int rotation_report(struct call *call, const json_t *rotation)
 	const json_t *before = json_object_get(rotation, "before");
 
 	if (call->json)
-		return print_json(json_pack("{s:i, s:s, s:b, s:b, s:b, s:b, s:O, s:O}", "schema",
-					    CONTROL_SCHEMA, "name", call->args[0], "dry_run",
-					    (int)call->dry_run, "rotated", (int)rotated, "retired",
-					    (int)retired, "pinned", (int)pinned, "before", before,
-					    "after", json_object_get(rotation, "after")),
+		return print_json(json_pack("{s:s, s:b, s:b, s:b, s:b, s:O, s:O}", "name",
+					    call->args[0], "dry_run", (int)call->dry_run, "rotated",
+					    (int)rotated, "retired", (int)retired, "pinned",
+					    (int)pinned, "before", before, "after",
+					    json_object_get(rotation, "after")),
 				  EXIT_CODE_DONE);
 	printf("%s: %s%s\n", call->args[0],
 	       !rotated	       ? "this key is its protector already"

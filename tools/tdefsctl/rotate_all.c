@@ -295,8 +295,8 @@ static int print_fleet_json(struct fleet *f, int code)
 		if (json_object_set_new(counts, fate_names[i],
 					json_integer((json_int_t)f->counts[i])) < 0)
 			return print_json(NULL, EXIT_CODE_FAILED);
-	return print_json(json_pack("{s:i, s:o, s:O, s:i}", "schema", CONTROL_SCHEMA, "counts",
-				    counts, "volumes", volumes, "exit_code", code),
+	return print_json(json_pack("{s:o, s:O, s:i}", "counts", counts, "volumes", volumes,
+				    "exit_code", code),
 			  code);
 }
 

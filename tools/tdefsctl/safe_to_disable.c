@@ -262,15 +262,14 @@ static int answer(const struct inquiry *q)
 	const int code = safe ? EXIT_CODE_DONE : EXIT_CODE_FAILED;
 
 	if (q->call->json)
-		return print_json(json_pack("{s:i, s:o, s:b, s:o, s:O, s:O, s:o, s:o}", "schema",
-					    CONTROL_SCHEMA, "key", text_json(q->call->args[0]),
-					    "safe", (int)safe, "closest",
-					    q->closest.text ? text_json(q->closest.text)
-							    : json_null(),
-					    "depends", q->depends, "unknown", q->unknown,
-					    "not_searched", survey_missed_json(&q->survey),
-					    "searched", survey_searched_json(&q->survey)),
-				  code);
+		return print_json(
+			json_pack("{s:o, s:b, s:o, s:O, s:O, s:o, s:o}", "key",
+				  text_json(q->call->args[0]), "safe", (int)safe, "closest",
+				  q->closest.text ? text_json(q->closest.text) : json_null(),
+				  "depends", q->depends, "unknown", q->unknown, "not_searched",
+				  survey_missed_json(&q->survey), "searched",
+				  survey_searched_json(&q->survey)),
+			code);
 	print_answer(q, safe);
 	return code;
 }

@@ -161,9 +161,7 @@ int verb_status(struct call *call)
 		return status_watch(call, vc);
 	code = collect(call, name, volumes);
 	if (call->json)
-		return print_json(json_pack("{s:i, s:O}", "schema", CONTROL_SCHEMA, "volumes",
-					    volumes),
-				  code);
+		return print_json(json_pack("{s:O}", "volumes", volumes), code);
 	json_array_foreach(volumes, i, v) print(call, v);
 	return code;
 }

@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "json_answer.h"
 #include "tdefs/control.h"
 #include "tdefs/volume_event.h"
 
@@ -111,8 +112,10 @@ int usage_fail(struct call *call, const char *what);
 /* call->err as {"schema", "error", "next", "exit_code"}; escapes it. */
 json_t *error_json(struct call *call) WARN_UNUSED;
 
-/* Print as one line of JSON and drop the reference; NULL is "out of memory". Returns the code. */
-int print_json(json_t *object, int code);
+static inline int print_json(json_t *object, int code)
+{
+	return json_answer_print(object, CONTROL_SCHEMA, code);
+}
 
 /* What NAME|DIR names: a configured volume, or, with a slash in it, a backing directory. */
 struct target {

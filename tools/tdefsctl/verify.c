@@ -207,12 +207,12 @@ static int report(const struct verification *v)
 	size_t i;
 
 	if (v->call->json)
-		return print_json(
-			json_pack("{s:i, s:o, s:b, s:I, s:O, s:o}", "schema", CONTROL_SCHEMA,
-				  "backing", text_json(v->target->backing_path), "key_used",
-				  v->context.keys != NULL, "files", (json_int_t)v->files, "bad",
-				  v->bad, "protectors", protectors_json(&v->target->header.header)),
-			code);
+		return print_json(json_pack("{s:o, s:b, s:I, s:O, s:o}", "backing",
+					    text_json(v->target->backing_path), "key_used",
+					    v->context.keys != NULL, "files", (json_int_t)v->files,
+					    "bad", v->bad, "protectors",
+					    protectors_json(&v->target->header.header)),
+				  code);
 	json_array_foreach(v->bad, i, bad)
 		printf("BAD %s: %s\n", json_string_value(json_object_get(bad, "path")),
 		       json_string_value(json_object_get(bad, "verdict")));
