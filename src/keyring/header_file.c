@@ -67,10 +67,11 @@ static int refuse(const struct header_found *f, const char *volume, struct errms
 	const enum header_copy_state *s = f->state;
 
 	if (s[0] == HEADER_COPY_NEWER || s[1] == HEADER_COPY_NEWER) {
-		errmsg_next(reterr, "use the version of tdefs that wrote it, or a newer one");
+		errmsg_next(reterr, "upgrade tdefs");
 		return errmsg_fail(
 			reterr, -EPROTONOSUPPORT, EXIT_CODE_FAILED,
-			"volume %s: its header is of a version this program does not know", volume);
+			"volume %s: its header was made by a newer tdefs than this, " TDEFS_VERSION,
+			volume);
 	}
 	if (s[0] == HEADER_COPY_MISSING && s[1] == HEADER_COPY_MISSING) {
 		errmsg_next(reterr, "correct its path, or mount the file system it is on; a new "

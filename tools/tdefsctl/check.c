@@ -51,18 +51,25 @@ void print_report(const struct protector_report *r, const char *kid)
 
 /*
  * What a formatted volume is wrapped by is what must be usable, not the newest
- * version that the protector's name stands for by now.
+ * version that the protector's name stands for by now. 1, or 0 where that is not
+ * known; an error is a header that this program cannot read.
  */
-static bool slot_of(const struct volume_config *vc, struct key_slot *ret_slot)
+static int slot_of(const struct volume_config *vc, struct key_slot *ret_slot, struct errmsg *reterr)
 {
 	CLEANUP_BACKING struct backing b = BACKING_NONE;
 	CLEANUP_FREE struct header_found *found = malloc(sizeof(*found));
-	struct errmsg ignored;
+	struct errmsg err = { 0 };
+	int r;
 
-	if (!found || backing_open(vc->backing, vc->name, true, &b, &ignored) < 0 ||
-	    b.header_fd < 0 ||
-	    header_read(&sysio_kernel, b.header_fd, vc->name, found, &ignored) < 0)
-		return false;
+	if (!found || backing_open(vc->backing, vc->name, true, &b, &err) < 0 || b.header_fd < 0)
+		return 0;
+	r = header_read(&sysio_kernel, b.header_fd, vc->name, found, &err);
+	if (r == -EPROTONOSUPPORT) {
+		*reterr = err;
+		return r;
+	}
+	if (r < 0)
+		return 0;
 	*ret_slot = *volume_header_active_slot(&found->header);
 	return protector_covers(vc->settings.protector, ret_slot->kid);
 }
@@ -106,6 +113,7 @@ static int settings_of(struct call *call, const char *name, const struct setting
 		       const char **ret_kid, struct key_slot *ret_slot)
 {
 	const struct volume_config *vc;
+	int r;
 
 	if (strchr(name, ':')) {
 		*ret_settings = settings_that_allow(call->config, name);
@@ -114,9 +122,10 @@ static int settings_of(struct call *call, const char *name, const struct setting
 	}
 	if (config_volume(call->config, name, &vc, &call->err) < 0)
 		return -1;
+	r = slot_of(vc, ret_slot, &call->err);
 	*ret_settings = &vc->settings;
-	*ret_kid = slot_of(vc, ret_slot) ? ret_slot->kid : vc->settings.protector;
-	return 0;
+	*ret_kid = r > 0 ? ret_slot->kid : vc->settings.protector;
+	return r < 0 ? r : 0;
 }
 
 /* Whose event log tells of the check: of a KID, that of a volume which uses it. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "security.h"
 #include "status.h"
@@ -60,19 +61,39 @@ static json_t *unknown_status(struct call *call, const struct volume_config *vc,
 	return status;
 }
 
-/* A daemon that was killed leaves its mount: whoever looks into it gets ENOTCONN. */
-static json_t *not_mounted_status(const struct volume_config *vc)
+/* What keeps it from being mounted, as far as can be seen without its key; NULL: nothing, or nobody knows. */
+static json_t *obstacle(struct call *call, const struct volume_config *vc)
 {
-	json_t *status = status_of_state(vc, "not mounted");
+	json_t *what;
+	struct target t;
 	struct stat st;
 
-	if (stat(vc->mount, &st) == 0 || errno != ENOTCONN || !status)
-		return status;
-	IGNORE_RESULT(json_object_set_new(status, "next_step",
-					  json_sprintf("tdefs unmount %s: its daemon is gone, and "
-						       "its dead mount is in the way",
-						       vc->name)),
-		      "left out without memory");
+	/* A daemon that was killed leaves its mount: whoever looks into it gets ENOTCONN. */
+	if (stat(vc->mount, &st) < 0 && errno == ENOTCONN)
+		return json_sprintf(
+			"tdefs unmount %s: its daemon is gone, and its dead mount is in the way",
+			vc->name);
+	if (geteuid() != 0)
+		return NULL;
+	if (target_open(call, vc->name, &t) == 0) {
+		target_close(&t);
+		return NULL;
+	}
+	text_escape_message(&call->err);
+	what = json_sprintf("%s (%s)", call->err.next, call->err.text);
+	memset(&call->err, 0, sizeof(call->err));
+	return what;
+}
+
+static json_t *not_mounted_status(struct call *call, const struct volume_config *vc)
+{
+	json_t *status = status_of_state(vc, "not mounted");
+	json_t *next = obstacle(call, vc);
+
+	if (status && next)
+		IGNORE_RESULT(json_object_set(status, "next_step", next),
+			      "left out without memory");
+	json_decref(next);
 	return status;
 }
 
@@ -90,7 +111,7 @@ static json_t *ask(struct call *call, const struct volume_config *vc, int *ret_c
 	}
 	*ret_code = EXIT_CODE_NOT_MOUNTED;
 	if (r == -ENOENT || r == -ECONNREFUSED)
-		return not_mounted_status(vc);
+		return not_mounted_status(call, vc);
 	*ret_code = EXIT_CODE_FAILED;
 	return unknown_status(call, vc, r, answer);
 }

@@ -153,8 +153,8 @@ static int note_unreadable(struct survey_header *h, const char *path, int r)
 {
 	struct errmsg error = { 0 };
 
-	errmsg_next(&error, r == -EPROTONOSUPPORT ? "use the version of tdefs that wrote it"
-						  : "be root, or make it readable");
+	errmsg_next(&error,
+		    r == -EPROTONOSUPPORT ? "upgrade tdefs" : "be root, or make it readable");
 	(void)errmsg_fail(&error, r, EXIT_CODE_FAILED, "%s: cannot read its header: %s", path,
 			  errno_text(r));
 	return note_error(h, &error);

@@ -28,7 +28,8 @@ int target_open(struct call *call, const char *name, struct target *ret_target)
 	if (r < 0)
 		return r;
 	if (t.backing.header_fd < 0) {
-		errmsg_next(&call->err, "name a volume's backing directory, or format it");
+		errmsg_next(&call->err, "mount the file system it is on; a new volume: tdefsctl "
+					"format");
 		r = errmsg_fail(&call->err, -ENOENT, EXIT_CODE_FAILED,
 				"%s: not a volume: %s has no " STORE_HEADER_DIR, name,
 				t.backing_path);
