@@ -96,7 +96,7 @@ static int prepare(struct ring_entry *e, enum ring_command command)
 		return -EBUSY;
 	memset(sqe, 0, 2 * sizeof(*sqe)); /* a large one is two */
 	sqe->opcode = IORING_OP_URING_CMD;
-	sqe->flags = IOSQE_FIXED_FILE;
+	sqe->fd = e->device_fd;
 	sqe->cmd_op = command;
 	sqe->addr = (uint64_t)(uintptr_t)e->buffers;
 	sqe->len = 2;
@@ -127,10 +127,10 @@ static bool has_ended(struct ring_entry *e, int *ret_result)
 
 int ring_entry_register(struct ring_entry *e, int device_fd)
 {
-	int result, r = io_uring_register_files(&e->uring, &device_fd, 1);
+	int result, r;
 
-	if (r == 0)
-		r = prepare(e, RING_REGISTER);
+	e->device_fd = device_fd;
+	r = prepare(e, RING_REGISTER);
 	if (r == 0)
 		r = submit(e, 0);
 	if (r == 0 && has_ended(e, &result)) /* refused, or a request already */

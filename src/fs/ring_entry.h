@@ -29,6 +29,7 @@
 
 struct ring_entry {
 	struct io_uring uring;
+	int device_fd;	/* the session's: it outlives the entry */
 	uint16_t queue; /* a CPU's number */
 	uint8_t *memory;
 	struct ring_header *header;
@@ -44,7 +45,11 @@ extern const unsigned ring_entry_flags;
 int ring_entry_open(struct ring_entry *e, uint16_t queue) WARN_UNUSED;
 void ring_entry_close(struct ring_entry *e); /* also of one that was not opened: all zero */
 
-/* From now on requests of this CPU may come. Once, after INIT was answered. */
+/*
+ * From now on requests of this CPU may come. Once, after INIT was answered: from then on the kernel
+ * holds requests back until it has registered or refused an entry of each CPU, so that this must
+ * not fail before it is asked.
+ */
 int ring_entry_register(struct ring_entry *e, int device_fd) WARN_UNUSED;
 
 /* Hand over the answer, if there is one, and wait for a request. -ENOTCONN: the mount is gone. */
