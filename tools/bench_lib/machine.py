@@ -45,7 +45,7 @@ def facts(directory, used):
         "encfs": ("dpkg-query", "-W", "-f", "${Version}\n", "encfs"),
     }
     return {
-        "kernel": platform.release(),
+        "kernel": platform.release().split("-")[0],
         "cpu": model[1] if model else platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
         "memory": f"{memory / 2**30:.0f} GiB",
