@@ -36,19 +36,22 @@ static int refuse_accept_header(const struct arguments *a)
 {
 	fprintf(stderr,
 		"mount.tdefs: volume %s: accept_header stands in " _PATH_MNTTAB
-		": at each boot an older header would be taken\n"
+		", or that cannot be read: at each boot an older header would be taken\n"
 		"  next: take it out of there; once, by hand: tdefs mount %s --accept-header\n",
 		a->name, a->name);
 	return MOUNT_USAGE;
 }
 
-/* A line of fstab for this directory that accepts any header: nobody looked at that header. */
+/*
+ * A line of fstab for this directory that accepts any header: nobody looked at that header. Where
+ * fstab is there and cannot be read, nobody can say that it does not.
+ */
 static bool fstab_accepts_header(const char *target)
 {
 	CLEANUP_FREE char *wanted = mount_resolve(target);
 	FILE *table = setmntent(_PATH_MNTTAB, "re");
+	bool found = !table && errno != ENOENT;
 	const struct mntent *m;
-	bool found = false;
 
 	while (wanted && table && !found && (m = getmntent(table))) {
 		CLEANUP_FREE char *where = NULL;

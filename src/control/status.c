@@ -132,6 +132,11 @@ static json_t *dumpable(const struct status_source *s)
 	return json_boolean(prctl(PR_GET_DUMPABLE) != 0);
 }
 
+static json_t *seccomp(const struct status_source *s)
+{
+	return json_boolean(s->vc->settings.seccomp);
+}
+
 static json_t *mounted_at(const struct status_source *s)
 {
 	return json_integer((json_int_t)s->context->mounted_at);
@@ -257,6 +262,7 @@ json_t *control_status(const struct control_context *context)
 		{ "transport", transport },
 		{ "pid", pid },
 		{ "dumpable", dumpable },
+		{ "seccomp", seccomp },
 		{ "mounted_at", mounted_at },
 		{ "uuid", uuid },
 		{ "header_sequence", header_sequence },

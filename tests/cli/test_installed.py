@@ -77,6 +77,11 @@ def test_sample_restart_upgrade_removal(host):
     assert runs_on_the_volume(host)
     assert '"event":"mount"' in host.sh("cat /srv/events").stdout.replace(" ", "")
 
+    # Filters of the unit's are not the daemon's own.
+    host.sh("sed -i 's|^protector = .*|&\\nseccomp = no|' /etc/tdefs/tdefs.conf")
+    host.sh(f"systemctl restart {' '.join(UNITS)}")
+    assert "off: seccomp = no" in host.sh("tdefsctl status sales --security").stdout
+
     before = [value(host, unit, "MainPID") for unit in UNITS]
     assert f"{DATA} goes on with the version before" in host.sh("dpkg -i /srv/next.deb").stdout
     assert before == [value(host, unit, "MainPID") for unit in UNITS] and runs_on_the_volume(host)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """tdefs called by mount(8), and where an installation puts it."""
 
+import fcntl
 import os
 import subprocess
 from pathlib import Path
@@ -90,11 +91,13 @@ def with_fstab(v, file, line, *args):
 def etc_fstab():
     """Something to mount the test's own over."""
     file = Path("/etc/fstab")
-    missing = not file.exists()
-    file.touch()
-    yield
-    if missing:
-        file.unlink()
+    with open(__file__, "rb") as lock:  # it is the host's, and the tests of another build run beside
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        missing = not file.exists()
+        file.touch()
+        yield
+        if missing:
+            file.unlink()
 
 
 def test_accept_header_is_not_for_each_boot(make_volume, directory, etc_fstab):

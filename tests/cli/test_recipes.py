@@ -70,6 +70,15 @@ def test_a_recipe(host, engine):
     assert host.sh(f"systemctl is-active {unit}", check=False).stdout != "active\n"
 
 
+def test_back_to_plain(host):
+    make_a_key(host)
+    before, _, (move, look) = ENGINES["postgresql"]
+    for script in (before, move, look, *sh_of("README.md", "Back to plain")):
+        host.sh(script)
+    assert CARD in host.sh(look.splitlines()[0]).stdout
+    assert host.sh("findmnt /var/lib/postgresql/15/main", check=False).returncode != 0
+
+
 def test_by_hand(host):
     make_a_key(host)
     commands, = sh_of("README.md", "By hand, and in fstab")

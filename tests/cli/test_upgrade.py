@@ -18,8 +18,9 @@ def make_newer(v):
 def test_a_header_of_a_newer_version(make_volume):
     v = make_volume()
     make_newer(v)
+    version = v.tdefs("--version").stdout.split()[1]
     before = {p.name: p.read_bytes() for p in v.backing.glob(".tdefs/*")}
-    says = f"volume {v.name}: its header was made by a newer tdefs than this, 0."
+    says = f"volume {v.name}: its header was made by a newer tdefs than this, {version}"
     for words in ["check"], ["verify"], ["rotate"], ["restore-proof"], ["header", "dump"]:
         result = v.ctl(*words, v.name, check=False)
         assert result.returncode == 1 and says in result.stderr and "\n  next: upgrade tdefs\n" in result.stderr, words

@@ -26,9 +26,14 @@ def test_logrotate(make_guarded, directory):
     v.logged("volume sales: mounted")
     rules = directory / "logrotate.conf"
     text = (CONF / "logrotate/tdefs").read_text(encoding="utf-8")
-    rules.write_text(text.replace("/var/log/tdefs/*.log", str(v.log)))
+    audit = directory / "audit.log"
+    audit.write_text("{}\n")
+    assert "/var/log/tdefs/*.log {" in text and "/var/lib/tdefs-vault/audit.log {" in text
+    text = text.replace("/var/log/tdefs/*.log", str(v.log))
+    rules.write_text(text.replace("/var/lib/tdefs-vault/audit.log", str(audit)))
     run("logrotate", "--force", "--state", directory / "logrotate.state", rules)
     rotated = directory / "sales.log.1"
+    assert (directory / "audit.log.1").read_text() == "{}\n" and audit.stat().st_mode & 0o777 == 0o600
     v.ctl("reload", v.name)
     wait_for(lambda: "event=reload" in v.log_text(), "the new file to be written")
     assert v.log.stat().st_mode & 0o777 == 0o640

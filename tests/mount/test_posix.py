@@ -855,14 +855,16 @@ def test_making_a_file_for_somebody_does_not_make_the_daemon_dumpable(volume, mn
     setting = Path("/proc/sys/fs/suid_dumpable")
     if not os.access(setting, os.W_OK):
         pytest.skip(f"{setting} is not ours to set here")
-    before = setting.read_text(encoding="ascii")
     os.chmod(mnt, 0o777)
-    setting.write_text("2", encoding="ascii")
-    try:
-        as_user(65534, 65534, (mnt / "f").write_text, "x")
-        assert volume.status()["dumpable"] is False
-    finally:
-        setting.write_text(before, encoding="ascii")
+    with open(__file__, "rb") as lock:  # it is the host's, and the tests of another build run beside
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = setting.read_text(encoding="ascii")
+        setting.write_text("2", encoding="ascii")
+        try:
+            as_user(65534, 65534, (mnt / "f").write_text, "x")
+            assert volume.status()["dumpable"] is False
+        finally:
+            setting.write_text(before, encoding="ascii")
 
 
 @pytest.mark.unsanitized("a sanitizer's memory is too large to be searched")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Linked keys: what tdefsctl writes into tdefs.conf, what it refuses, and the error where a key is missing."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -10,6 +11,8 @@ import subprocess
 
 import pytest
 from conftest import Volume, run, wait_for
+from guard_kit import GuardedVolume
+from two_vaults import two_vaults
 
 
 def answers(v, code, *args, says=()):
@@ -200,3 +203,34 @@ def test_a_missing_key_is_named_with_the_time_of_its_use(make_volume_in, directo
     v.vault.command("key", "disable", v.active_kid().removeprefix(f"{v.vault.url}/keys/"))
     result = v.ctl("verify", v.name, check=False)
     assert result.returncode == 1 and "header: active: thumbprint" in result.stderr, result.stderr
+
+
+def test_to_another_vault_where_we_are_somebody_else(directory):
+    """README, "Another protector": mounted all the while; in the end nothing needs the first vault."""
+    with two_vaults(directory) as (first, second), \
+            contextlib.closing(GuardedVolume(directory, first, policy="require_purge_protection = no")) as v:
+        v.format()
+        v.mount()
+        (v.mount_point / "f").write_text("kept")
+        old, identity = v.active_kid(), second.identity("moved", grant=None)
+        second.command("grant", "moved", "tde", "get,wrapKey,unwrapKey")
+        secret = directory / "moved.secret"
+        secret.write_text(identity.secret + "\n")
+        secret.chmod(0o600)
+        v.ctl("link", v.name, old)
+        before = {"client_id": v.identity.client_id, "client_secret_file": v.secret_file,
+                  "authority_host": first.url, "ca_file": first.data / "ca.pem"}
+        v.write_config(protector=f"{second.url}/keys/tde", linked=old, client_id=identity.client_id,
+                       client_secret_file=secret, authority_host=second.url, ca_file=second.data / "ca.pem")
+        there = v.config.read_text()
+        v.config.write_text(there + f"[vault {first.address}]\n" + "".join(f"{k} = {x}\n" for k, x in before.items()))
+        v.ctl("check", f"{second.url}/keys/tde")
+        v.ctl("rotate", v.name, "--retire")
+        assert second.address in v.active_kid()
+        refused = v.ctl("unlink", v.name, old, check=False)
+        assert refused.returncode == 2 and "no volume uses this vault" in refused.stderr
+        v.config.write_text(there)
+        v.ctl("unlink", v.name, old)
+        first.kill()
+        v.remount()
+        assert (v.mount_point / "f").read_text() == "kept"

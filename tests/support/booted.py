@@ -67,16 +67,19 @@ class Booted:
         self.cgroups = self.directory / "cgroups"
         for place in (self.overlay, self.srv, self.cgroups):
             place.mkdir()
+        self.cgroup = self.cgroups / self.directory.name
+        self.like, self.outer, self.init = like, None, None
+
+    def _mount(self):
         run("mount", "-t", "tmpfs", "none", self.overlay)
-        if like:
-            run("cp", "-a", like.overlay / "up", like.overlay / "made", self.overlay)
+        if self.like:
+            run("cp", "-a", self.like.overlay / "up", self.like.overlay / "made", self.overlay)
         # The one hierarchy of version 2, wherever the host has it; a part of it is ours.
         run("mount", "-t", "cgroup2", "none", self.cgroups)
-        self.cgroup = self.cgroups / self.directory.name
-        self.outer = self.init = None
 
     def __enter__(self):
         try:
+            self._mount()
             self.boot()
         except BaseException:
             self.close()
@@ -125,7 +128,7 @@ class Booted:
 
     def power_off(self, how="poweroff"):
         """As an operator does: every unit is stopped in its order."""
-        self.sh(f"systemctl {how}")
+        self.sh(f"systemctl {how}", check=False)  # it may be ended by what it asks for
         wait_for(lambda: self.outer.poll() is not None, f"the end of {how}")
 
     def reboot(self):
@@ -136,12 +139,14 @@ class Booted:
         if self.outer and self.outer.poll() is None:
             os.kill(self.outer.pid, signal.SIGKILL)  # and so its child, and so all of its namespace
             self.outer.wait()
-        for place in (self.overlay, self.cgroups):
-            if place == self.cgroups and is_mounted(place):
+        try:
+            if is_mounted(self.cgroups):
                 wait_for(self._cgroup_is_removed, "the end of its processes")
-            if is_mounted(place):
-                run("umount", place)
-        shutil.rmtree(self.srv)
+        finally:
+            for place in (self.overlay, self.cgroups):
+                if is_mounted(place):
+                    run("umount", "--lazy", place)
+            shutil.rmtree(self.srv)
 
     def _cgroup_is_removed(self):
         for path, _, _ in os.walk(self.cgroup, topdown=False):

@@ -252,6 +252,7 @@ static void run_all(struct fleet *f)
 	size_t rotated;
 
 	progress_begin(&f->progress);
+	show_progress(f); /* its clock starts with the work */
 	run(f, WORKERS_MAX);
 	for (rotated = 0; f->counts[ROTATED] > rotated;) {
 		rotated = f->counts[ROTATED];

@@ -56,21 +56,23 @@ static void add_no_new_privs(struct security *s, const char *name, pid_t pid)
 	security_add(s, name, on ? SECURITY_GOOD : SECURITY_BAD, START_AGAIN, on ? "yes" : "no");
 }
 
+/* Its own: systemd's are filters, too, and count as ours in /proc. */
 static void add_seccomp(struct security *s, const char *name, pid_t pid)
 {
 	const char *lacks = syscall_filter_lacks();
 
-	if (number_of(pid, "Seccomp", 10) == 2)
-		security_add(s, name, SECURITY_GOOD, NULL, "in force, %llu filters",
-			     number_of(pid, "Seccomp_filters", 10));
-	else if (!s->vc->settings.seccomp)
+	if (!json_is_true(json_object_get(s->status, "seccomp")))
 		security_add(s, name, SECURITY_BAD, "set seccomp = yes, and mount it again",
 			     "off: seccomp = no");
-	else
+	else if (lacks)
 		security_add(s, name, SECURITY_BAD,
-			     lacks ? "use a build for x86_64 or aarch64, without a sanitizer"
-				   : START_AGAIN,
-			     "off%s%s", lacks ? ": " : "", lacks ? lacks : "");
+			     "use a build for x86_64 or aarch64, without a sanitizer", "off: %s",
+			     lacks);
+	else if (number_of(pid, "Seccomp", 10) == 2)
+		security_add(s, name, SECURITY_GOOD, NULL, "in force, %llu filters",
+			     number_of(pid, "Seccomp_filters", 10));
+	else
+		security_add(s, name, SECURITY_BAD, START_AGAIN, "off");
 }
 
 static void add_capabilities(struct security *s, const char *name, pid_t pid, uint64_t needed)

@@ -109,7 +109,7 @@ int call_failed(struct call *call);
 int usage_error(struct call *call, const char *what);
 /* The same, not printed yet: -EINVAL. */
 int usage_fail(struct call *call, const char *what);
-/* call->err as {"schema", "error", "next", "exit_code"}; escapes it. */
+/* call->err as {"error", "next", "exit_code"}; escapes it. */
 json_t *error_json(struct call *call) WARN_UNUSED;
 
 static inline int print_json(json_t *object, int code)
