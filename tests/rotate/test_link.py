@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -218,12 +219,14 @@ def test_to_another_vault_where_we_are_somebody_else(directory):
         secret.write_text(identity.secret + "\n")
         secret.chmod(0o600)
         v.ctl("link", v.name, old)
-        before = {"client_id": v.identity.client_id, "client_secret_file": v.secret_file,
-                  "authority_host": first.url, "ca_file": first.data / "ca.pem"}
-        v.write_config(protector=f"{second.url}/keys/tde", linked=old, client_id=identity.client_id,
-                       client_secret_file=secret, authority_host=second.url, ca_file=second.data / "ca.pem")
         there = v.config.read_text()
-        v.config.write_text(there + f"[vault {first.address}]\n" + "".join(f"{k} = {x}\n" for k, x in before.items()))
+        ours = r"(?m)^(?:client_id|client_secret_file|authority_host|ca_file) = .*\n"
+        before = "".join(re.findall(ours, there))
+        for key, value in {"protector": f"{second.url}/keys/tde", "client_id": identity.client_id,
+                           "client_secret_file": secret, "authority_host": second.url,
+                           "ca_file": second.data / "ca.pem"}.items():
+            there = re.sub(f"(?m)^{key} = .*$", f"{key} = {value}", there)
+        v.config.write_text(there + f"[vault {first.address}]\n" + before)
         v.ctl("check", f"{second.url}/keys/tde")
         v.ctl("rotate", v.name, "--retire")
         assert second.address in v.active_kid()
