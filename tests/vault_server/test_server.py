@@ -357,6 +357,11 @@ def test_local_commands_without_a_server(make_vault):
     assert listed["keys"] == [] and len(listed["deleted"]) == 1
     vault.command("key", "recover", "k")
     app = vault.identity()
+    for words in (["grant", "other", "k", "get"], ["revoke", "other", "k", "get"], ["firewall", "off"],
+                  ["identity", "remove", "other"]):
+        if words[0] == "grant":
+            vault.command("identity", "add", "other")
+        assert vault.command_json(*words) == {"schema": 1}, words
     vault.start()
     app.login()
     assert len(app.ok("GET", "/keys/k/versions")["value"]) == 2

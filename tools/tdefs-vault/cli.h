@@ -62,6 +62,12 @@ static inline int print_json(json_t *object, int code)
 	return json_answer_print(object, JSON_SCHEMA, code);
 }
 
+/* What has nothing to tell but that it is done. */
+static inline int call_done(const struct call *call)
+{
+	return call->json ? print_json(json_object(), EXIT_CODE_DONE) : EXIT_CODE_DONE;
+}
+
 /*
  * An open vault and database for a local command, and its line in the audit log
  * when it ends. `need_key`: with the master key.

@@ -78,7 +78,7 @@ static int run(struct call *call, struct local *local)
 		r = local_commit(call, local, "fault add", call->args[1], insert, NULL);
 	else
 		return usage_error(call, USAGE);
-	return r < 0 ? call_errno(call, r, "fault") : EXIT_CODE_DONE;
+	return r < 0 ? call_errno(call, r, "fault") : call_done(call);
 }
 
 int verb_fault(struct call *call)

@@ -97,7 +97,7 @@ static int change(struct call *call, struct local *local)
 		(void)snprintf(operation, sizeof(operation), "firewall %s", commands[i].name);
 		r = local_commit(call, local, operation, address ? address : "", commands[i].change,
 				 address);
-		return r < 0 ? call_errno(call, r, "firewall") : EXIT_CODE_DONE;
+		return r < 0 ? call_errno(call, r, "firewall") : call_done(call);
 	}
 	return usage_error(call, USAGE);
 }

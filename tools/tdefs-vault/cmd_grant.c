@@ -105,7 +105,7 @@ static int run(struct call *call, const char *verb, local_change change)
 	}
 	identity_release(&c.id);
 	local_close(&local);
-	return r < 0 ? call_errno(call, r, verb) : EXIT_CODE_DONE;
+	return r < 0 ? call_errno(call, r, verb) : call_done(call);
 }
 
 int verb_grant(struct call *call)

@@ -214,7 +214,7 @@ static int remove_identity(struct call *call, struct local *local)
 	}
 	if (r == 1)
 		r = local_commit(call, local, "identity remove", id.name, delete_rows, &id);
-	return r < 0 ? call_errno(call, r, "identity remove") : EXIT_CODE_DONE;
+	return r < 0 ? call_errno(call, r, "identity remove") : call_done(call);
 }
 
 static json_t *grants_of(sqlite3 *db, const char *client_id)
