@@ -8,21 +8,12 @@ import re
 import shutil
 
 import pytest
-from booted import Booted
-from conftest import BUILD, run
-from documents import sh_of
+from booted import CLUSTER, Booted
+from documents import CARD, sh_of
+from package import build_package, later_version
 
 DATA = "/var/lib/postgresql/15/main"
-CARD = "4929-1234-5678-9012"
 UNITS = "tdefs-vault", "tdefs@sales", "postgresql@15-main"
-
-# What Debian's package left when it was installed.
-CLUSTER = """
-pg_createcluster 15 main
-systemctl enable postgresql
-systemctl daemon-reload
-systemctl start postgresql@15-main
-"""
 
 # A filter of the unit's is not in the way of what on_event runs.
 HOOK = """
@@ -33,14 +24,10 @@ sed -i 's|^protector = .*|&\\non_event = /usr/bin/tee -a /srv/events|' /etc/tdef
 
 @pytest.fixture(name="host")
 def host_(directory):
-    run("cpack", "-G", "DEB", "--config", BUILD / "CPackConfig.cmake", "-B", directory / "cpack")
-    this, = (directory / "cpack").glob("*.deb")
-    run("dpkg-deb", "-R", this, directory / "tree")
-    control = directory / "tree/DEBIAN/control"
-    control.write_text(re.sub(r"(?m)^Version: .*", "Version: 99", control.read_text()))
+    this = build_package(directory / "cpack")
     with Booted(directory) as host:
         shutil.copy(this, host.srv / "this.deb")
-        run("dpkg-deb", "-b", directory / "tree", host.srv / "next.deb")
+        shutil.copy(later_version(this, directory), host.srv)
         yield host
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import BUILD, run
+from package import build_package, later_version
 
 PROFILES = "usr.sbin.tdefs", "usr.sbin.tdefs-vault"
 FILES = {
@@ -100,8 +101,7 @@ say done
 @pytest.fixture(name="package", scope="module")
 def package_():
     with tempfile.TemporaryDirectory(prefix="tdefs-test-") as directory:
-        run("cpack", "-G", "DEB", "--config", BUILD / "CPackConfig.cmake", "-B", directory)
-        package, = Path(directory).glob("*.deb")
+        package = build_package(Path(directory))
         version = run("dpkg-deb", "-f", package, "Version").stdout.strip()
         assert package.name == f"tdefs_{version}_amd64.deb"
         assert run(BUILD / "tdefs", "--version").stdout == f"tdefs {version}\n"
@@ -135,11 +135,7 @@ def parts(text):
 
 
 def test_life_over_a_mounted_volume(directory, package):
-    tree, later = directory / "tree", directory / "next.deb"
-    run("dpkg-deb", "-R", package, tree)
-    control = tree / "DEBIAN/control"
-    control.write_text(re.sub(r"(?m)^Version: .*", "Version: 99", control.read_text()))
-    run("dpkg-deb", "-b", tree, later)
+    later = later_version(package, directory)
     for name in ("overlay", "ext4"):
         (directory / name).mkdir()
     result = run("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "sh", "-c",

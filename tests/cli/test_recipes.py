@@ -4,10 +4,8 @@
 import tempfile
 
 import pytest
-from booted import Booted
-from documents import ROOT, sh_of
-
-CARD = "4929-1234-5678-9012"
+from booted import CLUSTER, Booted
+from documents import CARD, ROOT, sh_of
 
 # An application that keeps its database open: SQLite itself, waiting for commands.
 SHOP = r"""
@@ -22,8 +20,7 @@ systemctl enable --now shop
 
 # By engine: what Debian's package left when it was installed (or what the application did), its unit, and its recipe.
 ENGINES = {
-    "postgresql": ("pg_createcluster 15 main; systemctl enable postgresql; systemctl daemon-reload; "
-                   "systemctl start postgresql@15-main", "postgresql@15-main", sh_of("README.md", "PostgreSQL")),
+    "postgresql": (CLUSTER, "postgresql@15-main", sh_of("README.md", "PostgreSQL")),
     "mariadb": ("install -d -o mysql -g mysql -m 755 /var/lib/mysql; "
                 "mariadb-install-db --user=mysql --skip-test-db >/dev/null; systemctl enable --now mariadb",
                 "mariadb", sh_of("README.md", "MariaDB")),

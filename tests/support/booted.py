@@ -55,6 +55,14 @@ exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin \
 ENVIRONMENT = ("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
                "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive")
 
+# What Debian's package of PostgreSQL left when it was installed.
+CLUSTER = """
+pg_createcluster 15 main
+systemctl enable postgresql
+systemctl daemon-reload
+systemctl start postgresql@15-main
+"""
+
 
 class Booted:
     """With Booted(directory) as host. What is written in it, and in its /srv, stays over a reboot, as on any host."""

@@ -4,6 +4,7 @@
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+CARD = "4929-1234-5678-9012"  # in each recipe
 
 
 def blocks(name):
