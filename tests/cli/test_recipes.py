@@ -7,12 +7,14 @@ import pytest
 from booted import CLUSTER, Booted
 from documents import CARD, ROOT, sh_of
 
-# An application that keeps its database open: SQLite itself, waiting for commands.
+# An application that keeps its database open: SQLite itself, waiting for commands. Its first transaction
+# is over once it has started: the recipe's own would find the database locked.
 SHOP = r"""
 adduser --quiet --system --group --home /nonexistent --no-create-home shop
 install -d -o shop -g shop -m 750 /var/lib/shop
 printf '%s\n' '[Service]' 'User=shop' 'UMask=0027' \
-	'ExecStart=/bin/sh -c "tail -f /dev/null | sqlite3 /var/lib/shop/shop.db -cmd \"CREATE TABLE visits (t)\""' \
+	'ExecStartPre=/usr/bin/sqlite3 /var/lib/shop/shop.db "CREATE TABLE IF NOT EXISTS visits (t)"' \
+	'ExecStart=/bin/sh -c "tail -f /dev/null | sqlite3 -cmd \".open /var/lib/shop/shop.db\""' \
 	'[Install]' 'WantedBy=multi-user.target' >/etc/systemd/system/shop.service
 systemctl daemon-reload
 systemctl enable --now shop
