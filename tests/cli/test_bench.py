@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tools/bench makes of its measurements; it measures nothing here."""
+"""What tools/bench makes of its measurements, and with whom it compares; it measures nothing here."""
 
 import subprocess
 import sys
@@ -7,17 +7,18 @@ import xml.dom.minidom
 from pathlib import Path
 
 import pytest
+from conftest import is_mounted
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 sys.path.insert(0, str(TOOLS))
 
-from bench_lib import markdown, options, plot  # pylint: disable=wrong-import-position
+from bench_lib import markdown, options, plot, sides  # pylint: disable=wrong-import-position
 from bench_lib.report import Row, report_of, target_text
 
 
-def row(name, unit, **sides):
-    made = Row(name, unit, sides)
-    for side, values in sides.items():
+def row(name, unit, **measured):
+    made = Row(name, unit, measured)
+    for side, values in measured.items():
         if isinstance(values, str):
             made.cells[side].reason = values
         else:
@@ -26,8 +27,8 @@ def row(name, unit, **sides):
 
 
 def report(*rows):
-    sides = list(dict.fromkeys(side for r in rows for side in r.cells))
-    return {**report_of(rows, sides, ["tdefs"], {}), "options": {"rounds": 3},
+    names = list(dict.fromkeys(side for r in rows for side in r.cells))
+    return {**report_of(rows, names, ["tdefs"], {}), "options": {"rounds": 3},
             "facts": {"cores": 2, "cpu": "x", "kernel": "6", "file system": "ext4", "libfuse": "3"}}
 
 
@@ -108,3 +109,27 @@ def test_help_and_errors():
     refused = subprocess.run([TOOLS / "bench", "--sides", "nothing"], capture_output=True, text=True,
                              check=False)
     assert refused.returncode == 2 and "nothing: out of plain,tdefs" in refused.stderr
+
+
+@pytest.mark.skipif(not sides.EXAMPLE.exists(), reason="a dpkg that leaves out /usr/share/doc")
+def test_passthrough_is_fuse_and_nothing_else(directory):
+    """It is compiled from what libfuse's package brings, and what one writes is on the disk as it is."""
+    for place in "data", "work":
+        (directory / place).mkdir()
+    side = sides.all_sides({})["passthrough"]("passthrough", directory / "data", directory / "work")
+    try:
+        side.open()
+        (side.root / "file").write_bytes(b"plain")
+        assert (side.backing / "file").read_bytes() == b"plain"
+        assert side.root != side.backing and Path(f"/proc/{side.pid}").exists()
+    finally:
+        side.close()
+    assert not is_mounted(side.root)
+
+
+def test_what_a_side_needs_is_named(monkeypatch):
+    monkeypatch.setattr(sides.shutil, "which", lambda program: None)
+    monkeypatch.setattr(sides, "EXAMPLE", Path("/nowhere"))
+    assert sides.missing_others() == {
+        "passthrough": "not installed (apt-get install gcc libfuse3-dev)",
+        **{peer: f"not installed (apt-get install {peer})" for peer in sides.PEERS}}

@@ -10,7 +10,7 @@ from pathlib import Path
 from conftest import BUILD
 
 from .machine import FILE_SYSTEMS
-from .sides import OURS, PEERS, RING, all_sides, has_ring, missing_peers
+from .sides import OTHERS, OURS, RING, all_sides, has_ring, missing_others, packages_of
 from .suite_files import Files, Mount, SQLite
 from .suite_fio import Daemon, Fio
 from .suite_servers import Pgbench, Sysbench
@@ -70,7 +70,7 @@ def arguments():
     what.add_argument("--rows", type=lambda text: text.split(","), default=[""], metavar="TEXT,…",
                       help="rows whose name has one of these texts")
     what.add_argument("--sides", type=lambda text: text.split(","), metavar="SIDE,…",
-                      help=f"out of plain,{','.join(OURS)},{RING},native,{','.join(PEERS)} and "
+                      help=f"out of plain,{','.join(OURS)},{RING},native,{','.join(OTHERS)} and "
                       "--side's; default: all that are there")
     what.add_argument("--side", type=own_side, action="append", default=[],
                       metavar="NAME:KEY=VALUE,…", help="one more side of tdefs, with these settings "
@@ -123,8 +123,8 @@ def parse():
 
 
 def _choose_sides(parser, options):
-    """Peers that nobody asked for are optional; so is what was not built."""
-    options.left_out = {} if options.sides else missing_peers()
+    """Others that nobody asked for are optional; so is what was not built."""
+    options.left_out = {} if options.sides else missing_others()
     if not options.sides and not has_ring():
         options.left_out[RING] = "the kernel has no io_uring for FUSE, or it is off (README)"
     if options.sides:
@@ -147,13 +147,15 @@ def _check(parser, options):
             parser.error(f"there is no tdefs in {build}: build it, or set TDEFS_BUILD")
     suites = [SUITES[name] for name in options.only]
     programs = {k: v for suite in suites for k, v in suite.needs.items()}
-    programs |= {"openssl": "openssl", **{peer: peer for peer in PEERS if peer in options.sides}}
+    programs["openssl"] = "openssl"
     if "native" in options.sides and "sqlite" in options.only:
         programs["sqlcipher"] = "sqlcipher"
     if "xfs" in (options.fs or ()):
         programs["mkfs.xfs"] = "xfsprogs"
     modules = {k: v for suite in suites for k, v in suite.modules.items()}
     wanted = [package for program, package in programs.items() if not shutil.which(program)]
+    wanted += [package for other in OTHERS if other in options.sides
+               for package in packages_of(other)]
     wanted += [package for module, package in modules.items()
                if not importlib.util.find_spec(module)]
     if wanted:

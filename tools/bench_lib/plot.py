@@ -7,7 +7,8 @@ WIDTH, LABELS, TOP, BAR, GAP = 860, 270, 64, 9, 12
 MOST = 1.25  # of plain's speed; what is faster ends there
 SCALE = (WIDTH - LABELS - 60) / MOST
 COLOURS = ("#1f77b4", "#17becf", "#2ca02c", "#9467bd", "#8c564b", "#e377c2")  # ours, in order
-OTHERS = {"native": "#bcbd22", "gocryptfs": "#ff7f0e", "securefs": "#d62728", "encfs": "#7f7f7f"}
+OTHERS = {"native": "#bcbd22", "passthrough": "#c7c7c7", "gocryptfs": "#ff7f0e",
+          "securefs": "#d62728", "encfs": "#7f7f7f"}
 
 STYLE = """text { font: 12px sans-serif; fill: #333 } .small { font-size: 10px }
 line { stroke: #999 } .spread { stroke: #333 }

@@ -18,6 +18,10 @@ OURS = {
 }
 RING = "tdefs-io_uring"
 PEERS = ("gocryptfs", "securefs", "encfs")
+# libfuse's own example, which encrypts nothing and checks nothing: what a FUSE mount itself costs.
+PASSTHROUGH = "passthrough"
+EXAMPLE = Path("/usr/share/doc/libfuse3-dev/examples/passthrough_ll.c")
+OTHERS = (PASSTHROUGH, *PEERS)
 
 
 def for_each_file(top, do):
@@ -90,9 +94,13 @@ class Tdefs(Plain):
 
 
 class Peer(Plain):
-    """Another encrypting FUSE file system; in the foreground, so that its process is known."""
+    """Another FUSE file system; in the foreground, so that its process is known."""
 
     COMMANDS = {
+        PASSTHROUGH: ("gcc -O2 -D_FILE_OFFSET_BITS=64 {example} -I/usr/include/fuse3 -lfuse3 "
+                      "-o {work}/passthrough_ll",
+                      "{work}/passthrough_ll -f -o allow_other,source={backing},cache=always "
+                      "{root}"),
         "gocryptfs": ("gocryptfs -init -q -scryptn 10 -passfile {key} {backing}",
                       "gocryptfs -fg -q -nosyslog -allow_other -passfile {key} {backing} {root}"),
         "securefs": ("securefs create -r 1 --keyfile {key} {backing}",
@@ -117,8 +125,8 @@ class Peer(Plain):
         self.pid = self.process.pid
 
     def _command(self, which):
-        return [word.format(key=self.key, backing=self.backing, root=self.root)
-                for word in self.COMMANDS[self.name][which].split()]
+        return [word.format(key=self.key, backing=self.backing, root=self.root, work=self.work,
+                            example=EXAMPLE) for word in self.COMMANDS[self.name][which].split()]
 
     def close(self):
         if self.process is None:
@@ -150,9 +158,17 @@ def all_sides(own):
         return lambda name, data, work: Tdefs(name, data, work, settings)
 
     return {"plain": Plain, **{name: tdefs(settings) for name, settings in ours.items()},
-            "native": Native, **dict.fromkeys(PEERS, Peer)}
+            "native": Native, **dict.fromkeys(OTHERS, Peer)}
 
 
-def missing_peers():
-    return {peer: f"not installed (apt-get install {peer})"
-            for peer in PEERS if not shutil.which(peer)}
+def packages_of(other):
+    """The Debian packages that this side needs, and that are not there."""
+    if other != PASSTHROUGH:
+        return [] if shutil.which(other) else [other]
+    return [package for package, there in (("gcc", shutil.which("gcc")),
+                                           ("libfuse3-dev", EXAMPLE.exists())) if not there]
+
+
+def missing_others():
+    return {other: f"not installed (apt-get install {' '.join(packages_of(other))})"
+            for other in OTHERS if packages_of(other)}
