@@ -4,6 +4,7 @@ The package on a Debian that was booted, with PostgreSQL on a protector in tdefs
 boot with the sample as it is, a restart of all units, an upgrade, the removal.
 """
 
+import json
 import re
 import shutil
 
@@ -43,6 +44,15 @@ def card(host):
     return host.sh("cd /; runuser -u postgres -- psql -qAtXc 'SELECT number FROM card'").stdout.strip()
 
 
+def is_in_the_journal(host, event):
+    """As README's \"Monitoring\" says, and what it vouches for is in the event log."""
+    found = host.sh(f"journalctl -o json TDEFS_VOLUME=sales TDEFS_EVENT={event}").stdout.splitlines()
+    last = json.loads(found[-1])
+    anchor = f"{last['TDEFS_SEQ']}:{last['TDEFS_HASH']}"
+    host.sh(f"tdefsctl events sales --verify --anchor {anchor}")
+    return last["PRIORITY"] == "5" and json.loads(last["TDEFS_LINE"])["event"] == event
+
+
 def runs_on_the_volume(host):
     return (card(host) == CARD and host.sh(f"findmnt -no FSTYPE {DATA}").stdout.strip() == "fuse.tdefs"
             and value(host, "tdefs@sales", "StatusText") == "online" and nothing_failed(host))
@@ -63,6 +73,7 @@ def test_sample_restart_upgrade_removal(host):
     host.sh(f"systemctl restart {' '.join(UNITS)}")
     assert runs_on_the_volume(host)
     assert '"event":"mount"' in host.sh("cat /srv/events").stdout.replace(" ", "")
+    assert is_in_the_journal(host, "mount")
 
     # Filters of the unit's are not the daemon's own.
     host.sh("sed -i 's|^protector = .*|&\\nseccomp = no|' /etc/tdefs/tdefs.conf")
