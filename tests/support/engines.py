@@ -16,7 +16,7 @@ import sys
 import threading
 from pathlib import Path
 
-from conftest import process_is_gone, run, wait_for
+from conftest import BUILD, process_is_gone, run, wait_for
 
 PG_BIN = Path("/usr/lib/postgresql/15/bin")
 
@@ -326,39 +326,25 @@ while True:
 """
 
 
-class SQLite:
-    """No server: the clients are processes that write the file themselves."""
+class Writers:
+    """No server: the clients are processes that write the files themselves, and print what is committed."""
 
-    def __init__(self, data, journal="WAL", mmap_size=0):
-        self.path = Path(data) / "database.sqlite"
-        self.journal, self.mmap_size = journal, mmap_size
+    def __init__(self):
         self.writers, self.readers, self.acked = [], [], set()
+        self.said = []  # by each, until it was killed
 
-    def create(self):
-        with contextlib.closing(self.connect()) as c:
-            c.execute(f"PRAGMA journal_mode={self.journal}")
-            c.execute("CREATE TABLE acked (n INTEGER PRIMARY KEY)")
-            c.execute("CREATE TABLE filler (k INTEGER PRIMARY KEY, v TEXT)")
-        return self
-
-    def connect(self):
-        return sqlite3.connect(self.path, timeout=60)
-
-    def start_load(self, generation, clients=2):
+    def _start(self, *command):
         def collect(stream):
             for line in stream:
                 if line.endswith("\n"):
                     self.acked.add(int(line))
 
-        for i in range(clients):
-            writer = subprocess.Popen(
-                [sys.executable, "-c", SQLITE_WRITER, str(self.path), self.journal,
-                 str(self.mmap_size), str((generation * 100 + i) * 10_000_000), str(i)],
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/")
-            reader = threading.Thread(target=collect, args=(writer.stdout,), daemon=True)
-            reader.start()
-            self.writers.append(writer)
-            self.readers.append(reader)
+        writer = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                  text=True, cwd="/")
+        reader = threading.Thread(target=collect, args=(writer.stdout,), daemon=True)
+        reader.start()
+        self.writers.append(writer)
+        self.readers.append(reader)
 
     def await_commits(self, count):
         goal = len(self.acked) + count
@@ -372,16 +358,83 @@ class SQLite:
     def kill(self):
         for w in self.writers:
             w.kill()
+        self.said = []
         for w, r in zip(self.writers, self.readers):
             w.wait()
             r.join()
             w.stdout.close()
+            self.said.append(w.stderr.read())
             w.stderr.close()
         self.writers, self.readers = [], []
+
+    def assert_kept(self, found):
+        assert self.acked <= found, sorted(self.acked - found)[:10]
+
+
+class SQLite(Writers):
+    def __init__(self, data, journal="WAL", mmap_size=0):
+        super().__init__()
+        self.path = Path(data) / "database.sqlite"
+        self.journal, self.mmap_size = journal, mmap_size
+
+    def create(self):
+        with contextlib.closing(self.connect()) as c:
+            c.execute(f"PRAGMA journal_mode={self.journal}")
+            c.execute("CREATE TABLE acked (n INTEGER PRIMARY KEY)")
+            c.execute("CREATE TABLE filler (k INTEGER PRIMARY KEY, v TEXT)")
+        return self
+
+    def connect(self):
+        return sqlite3.connect(self.path, timeout=60)
+
+    def start_load(self, generation, clients=2):
+        for i in range(clients):
+            self._start(sys.executable, "-c", SQLITE_WRITER, self.path, self.journal, self.mmap_size,
+                        (generation * 100 + i) * 10_000_000, i)
 
     def check(self):
         with contextlib.closing(self.connect()) as c:
             c.execute(f"PRAGMA mmap_size={self.mmap_size}")
             assert c.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-            found = {row[0] for row in c.execute("SELECT n FROM acked")}
-        assert self.acked <= found, sorted(self.acked - found)[:10]
+            self.assert_kept({row[0] for row in c.execute("SELECT n FROM acked")})
+
+
+class WiredTiger(Writers):
+    """MongoDB's storage engine, within one process that opens it as mongod does (wiredtiger_load.c)."""
+
+    PROGRAM = BUILD / "tests/wiredtiger_load"
+    OPENED = ("config_base=false,log=(enabled=true,path=journal,compressor=snappy),"
+              "extensions=[libwiredtiger_snappy.so]")
+    PANIC = 14  # its exit code then, and mongod's
+
+    def __init__(self, data):
+        super().__init__()
+        self.data = Path(data)
+
+    def create(self):
+        (self.data / "journal").mkdir(parents=True)
+        return self
+
+    def start_load(self, generation, clients=4):
+        self._start(self.PROGRAM, "write", self.data, generation * 100 * 10_000_000, clients)
+
+    def ended(self):
+        """By itself; its exit code."""
+        writer, = self.writers
+        return writer.wait(120)
+
+    def stop(self):
+        self.writers[0].terminate()
+        code = self.ended()
+        self.kill()
+        assert code == 0, (code, self.said)
+
+    def check(self):
+        """It recovers; each document is what it was, in memory and in the mapped files, and those are sound."""
+        found = run(self.PROGRAM, "check", self.data).stdout
+        self.assert_kept({int(n) for n in found.split()})
+
+    def verify(self):
+        """By its own tool."""
+        for table in "collection", "index":
+            run("wt", "-h", self.data, "-C", self.OPENED, "verify", f"table:{table}")
