@@ -15,7 +15,7 @@ import threading
 
 import pytest
 from conftest import CACHE_MODES, SANITIZED, Volume, run, wait_for
-from engines import Load, MariaDB, PostgreSQL, SQLite
+from engines import Load, MariaDB, PostgreSQL, SQLite, WiredTiger
 
 SCALE = 1 if SANITIZED else 3
 
@@ -105,6 +105,22 @@ def test_shutdown_beneath_sqlite(disk, make_volume, journal, mmap_size, cache):
     for generation in range(1, 1 + SCALE):
         db.start_load(generation)
         db.await_commits(random.randrange(20, 60))
+        acked = set(db.acked)
+        cut_power(disk, v, db.kill)
+        db.acked = acked
+        db.check()
+    v.unmount()
+    disk.unmount()
+
+
+@pytest.mark.parametrize("cache", ["write-through", "writeback", "direct-logs"])
+def test_shutdown_beneath_wiredtiger(disk, make_volume, cache):
+    v = make_volume(backing=disk.mount_point, cache=cache)
+    db = WiredTiger(v.mount() / "db").create()
+    run("sync", "-f", v.backing)  # its directory
+    for generation in range(1, 1 + SCALE):
+        db.start_load(generation)
+        db.await_commits(random.randrange(20, 200))
         acked = set(db.acked)
         cut_power(disk, v, db.kill)
         db.acked = acked
@@ -245,6 +261,28 @@ def test_copies_beneath_sqlite(snapshots, make_volume, copies, journal, cache):
     for image, acked in taken:
         disk, copy = snapshots.open_volume(image, v, copies)
         there = SQLite(copy.mount_point, journal)
+        there.acked = acked
+        there.check()
+        copy.unmount()
+        disk.unmount()
+    v.unmount()
+    snapshots.disk.unmount()
+    snapshots.outer.unmount()
+
+
+def test_copies_beneath_wiredtiger(snapshots, make_volume, copies):
+    v = make_volume(backing=snapshots.disk.mount_point, cache="writeback")
+    db = WiredTiger(v.mount() / "db").create()
+    db.start_load(1)
+    taken = []
+    for _ in range(SCALE):
+        db.await_commits(random.randrange(20, 200))
+        acked = set(db.acked)
+        taken.append((snapshots.take(), acked))
+    db.kill()
+    for image, acked in taken:
+        disk, copy = snapshots.open_volume(image, v, copies)
+        there = WiredTiger(copy.mount_point / "db")
         there.acked = acked
         there.check()
         copy.unmount()
