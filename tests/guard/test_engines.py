@@ -2,11 +2,14 @@
 """What engines do while the key is lost, beyond test_causes.py."""
 
 import contextlib
+import errno
+import os
+import random
 import signal
 
 import pytest
 from causes import READ_ONLY_AFTER
-from engines import Load, PostgreSQL
+from engines import Load, PostgreSQL, WiredTiger
 
 
 @pytest.fixture
@@ -65,3 +68,22 @@ def test_a_select_runs_on_in_read_only(scene, engines, directory):
     pg.query("INSERT INTO acked VALUES (1)")
     assert pg.committed() == {1}
     pg.check()
+
+
+@pytest.mark.parametrize("cache", ["write-through", "writeback", "direct-logs"])
+def test_wiredtiger_loses_the_key_twice(make_guarded, engines, cache):
+    """It says why, and ends at once, as mongod does when it panics."""
+    v = make_guarded(cache=cache)
+    db = WiredTiger(v.mount_point / "db").create()
+    engines.append(db)
+    for generation in (1, 2):
+        db.start_load(generation)
+        db.await_commits(random.randrange(20, 200))
+        v.vault.command("key", "disable", "tde")
+        v.reach_purged("denied")
+        assert db.ended() == WiredTiger.PANIC
+        db.kill()
+        assert os.strerror(errno.EKEYREVOKED) in db.said[0], db.said
+        v.vault.command("key", "enable", "tde")
+        v.reach("online")
+        db.check()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Engines under write load, each with the same few verbs, that must keep what they acknowledged."""
 
-from engines import Load, MariaDB, PostgreSQL, SQLite
+from engines import Load, MariaDB, PostgreSQL, SQLite, WiredTiger
 
 
 class LoadedServer:
@@ -38,9 +38,12 @@ class LoadedServer:
         self.engine.check()
 
 
-class LoadedSQLite:
+class LoadedWriters:
+    """SQLite or WiredTiger, whose writers say themselves what was acknowledged."""
+
     def __init__(self, engine):
-        self.kind, self.engine, self.generation = "SQLite", engine, 0
+        self.kind = type(engine).__name__
+        self.engine, self.generation = engine, 0
 
     @property
     def acked(self):
@@ -64,7 +67,7 @@ class LoadedSQLite:
         self.engine.check()
 
 
-ENGINES = ("postgresql", "mariadb", "sqlite")
+ENGINES = ("postgresql", "mariadb", "sqlite", "wiredtiger")
 
 
 def create(kind, mount_point, work):
@@ -75,4 +78,4 @@ def create(kind, mount_point, work):
         return LoadedServer(PostgreSQL(place / "data", work / "pg").create())
     if kind == "mariadb":
         return LoadedServer(MariaDB(place / "data", work / "maria").create())
-    return LoadedSQLite(SQLite(place).create())
+    return LoadedWriters(SQLite(place).create() if kind == "sqlite" else WiredTiger(place).create())
