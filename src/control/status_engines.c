@@ -2,7 +2,8 @@
 /*
  * The "engines" of a status: what database engines do while the key is lost,
  * and what to do about each. Measured: by tests/guard with PostgreSQL 15,
- * MariaDB 10.11 and SQLite 3.40; the rest is by their documentation and source.
+ * MariaDB 10.11 and SQLite 3.40; of MongoDB its storage engine alone, WiredTiger
+ * 3.2.1: what mongod makes of it is by its documentation and source.
  */
 #include "status.h"
 
