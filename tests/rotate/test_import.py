@@ -14,7 +14,7 @@ import subprocess
 
 import pytest
 from conftest import BUILD, SANITIZED, run, wait_for
-from engines import MariaDB, PostgreSQL
+from engines import MariaDB, PostgreSQL, WiredTiger
 
 WORK = ".tdefs-transfer"
 MB = 1 << 20
@@ -525,3 +525,22 @@ def test_a_mariadb_directory_of_a_gigabyte(make_volume, directory, source):
     finally:
         engine.kill()
     moved_out(v, directory / "copy")
+
+
+@pytest.mark.unsanitized("the engine and the disk are what it takes its time for")
+def test_a_wiredtiger_directory_with_its_preallocated_journal(make_volume, directory, source):
+    source.mkdir()
+    engine = WiredTiger(source / "db").create()
+    v = make_volume()
+    v.mount()
+    try:
+        engine.start_load(1)
+        engine.await_commits(300)
+    finally:
+        engine.kill()  # what is to be recovered is moved, too
+    move(v, "import", engine.data, v.name)
+    engine.data = v.mount_point
+    engine.check()
+    moved_out(v, directory / "copy")
+    engine.data = directory / "copy"
+    engine.check()
