@@ -27,6 +27,19 @@ static void comes_before_requests(uint64_t node)
 {
 	__tsan_release(&nodes[node % 1024]);
 }
+
+/* Nor does it see liburing's mmap(2) and munmap(2): a new ring may be where one has been. */
+static char mappings;
+
+static void comes_after_unmapping(void)
+{
+	__tsan_acquire(&mappings);
+}
+
+static void comes_before_unmapping(void)
+{
+	__tsan_release(&mappings);
+}
 #else
 static void comes_after_answers(uint64_t node)
 {
@@ -36,6 +49,14 @@ static void comes_after_answers(uint64_t node)
 static void comes_before_requests(uint64_t node)
 {
 	(void)node;
+}
+
+static void comes_after_unmapping(void)
+{
+}
+
+static void comes_before_unmapping(void)
+{
 }
 #endif
 
@@ -68,6 +89,7 @@ int ring_entry_open(struct ring_entry *e, uint16_t queue)
 	r = map_buffers(e);
 	if (r == 0)
 		r = io_uring_queue_init(1, &e->uring, ring_entry_flags);
+	comes_after_unmapping();
 	if (r < 0) {
 		e->uring.ring_fd = -1;
 		ring_entry_close(e);
@@ -79,6 +101,7 @@ void ring_entry_close(struct ring_entry *e)
 {
 	if (!e->memory)
 		return;
+	comes_before_unmapping();
 	if (e->uring.ring_fd >= 0)
 		io_uring_queue_exit(&e->uring);
 	explicit_bzero(e->memory, MEMORY_LEN);
