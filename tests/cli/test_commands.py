@@ -346,22 +346,6 @@ def test_status_of_a_daemon_that_cannot_be_asked(make_volume):
         assert "cannot ask" in answer["error"] and answer["exit_code"] == 1
 
 
-def fits_a_screen(text):
-    lines = text.splitlines()
-    return len(lines) <= 24 and max(map(len, lines)) <= 80
-
-
-def test_help_fits_a_screen():
-    for program in "tdefs", "tdefsctl", "tdefs-vault":
-        assert fits_a_screen(run(BUILD / program, "--help").stdout)
-    table = run(BUILD / "tdefsctl", "--help").stdout.split("VERB --help\n")[1].split("NAME is")[0]
-    verbs = [line[at:].split()[0] for line in table.splitlines() for at in (2, 42) if line[at:]]
-    assert {"format", "status", "rotate", "safe-to-restart"} <= set(verbs)
-    for verb in verbs:
-        text = run(BUILD / "tdefsctl", verb, "--help").stdout
-        assert text.startswith(f"usage: tdefsctl {verb}") and fits_a_screen(text), text
-
-
 def test_an_option_of_another_verb(make_volume):
     v = make_volume()
     refused(v, "ctl", "status", "--retire", code=2, says=["--retire is no option of status"],

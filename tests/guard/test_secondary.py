@@ -134,7 +134,7 @@ def test_mounted_by_the_secondary_alone(make_two, vaults):
 def test_another_key_there_is_an_alarm_and_mounts(make_two, vaults, directory):
     first, second = vaults
     second.command("key", "delete", "tde")
-    second.command("key", "purge", "tde")
+    second.command("key", "purge", "tde", "--yes")
     second.command("key", "import", "tde", new_key(directory / "other.pem"))
     v = make_two()
     v.until("the alarm", ha_broken=True, proved_at=None)

@@ -22,8 +22,8 @@ def grant(v):
     v.vault.command("grant", "sales", "tde", "get,wrapKey,unwrapKey")
 
 
-def key(verb):
-    return lambda v: v.vault.command("key", verb, "tde")
+def key(verb, *options):
+    return lambda v: v.vault.command("key", verb, "tde", *options)
 
 
 # Two that the vault words differently; test_causes.py has them all, and what readers and writers get.
@@ -68,7 +68,7 @@ def test_denied_and_granted_again(make_guarded, cause):
 def test_a_purged_key_does_not_resume(make_guarded):
     v = make_guarded()
     key("delete")(v)
-    key("purge")(v)
+    key("purge", "--yes")(v)
     v.reach("inaccessible", "denied")
     v.answers("denied")
     result = v.ctl("resume", v.name, check=False)

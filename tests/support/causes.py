@@ -121,7 +121,7 @@ def revoke(permission):
 def purge(s):
     s.backup = s.operator().ok("POST", "/keys/tde/backup")["value"]
     s.vault.command("key", "delete", "tde")
-    s.vault.command("key", "purge", "tde")
+    s.vault.command("key", "purge", "tde", "--yes")
 
 
 def restore(s):
@@ -129,7 +129,7 @@ def restore(s):
 
 
 def remove_identity(s):
-    s.vault.command("identity", "remove", s.v.name)
+    s.vault.command("identity", "remove", s.v.name, "--yes")
 
 
 def new_identity(s):

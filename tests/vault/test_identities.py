@@ -83,7 +83,7 @@ def test_an_unknown_client_is_denied(client, vault):
 def test_a_removed_identity_is_denied(client, vault):
     app = vault.identity()
     granted(by_secret(client, vault, app))
-    vault.command("identity", "remove", "app")
+    vault.command("identity", "remove", "app", "--yes")
     expect(client.call("get"), "denied", "not in the tenant")
 
 

@@ -88,7 +88,7 @@ def test_token_errors(vault):
     assert aadsts(vault.token(client_secret=app.secret))[2] == 900144
     assert aadsts(vault.token(**good, scope="https://vault.azure.net"))[2] == 1002012
     assert aadsts(vault.token(**good, scope="https://graph.microsoft.com/.default"))[2] == 500011
-    vault.command("identity", "remove", "app")
+    vault.command("identity", "remove", "app", "--yes")
     assert aadsts(vault.token(**good)) == (400, "unauthorized_client", 700016)
 
 
@@ -259,7 +259,7 @@ def test_identity_without_policy_or_removed(vault):
     is_denied()
     vault.command("grant", "app", "*", "all")
     assert app.call("GET", "/keys").status == 200
-    vault.command("identity", "remove", "app")
+    vault.command("identity", "remove", "app", "--yes")
     is_denied()
 
 
@@ -319,7 +319,7 @@ def test_imds(make_vault):
     assert imds(vault, f"resource={RESOURCE}")[0] == 400
     assert imds(vault, "api-version=2018-02-01&resource=https://graph.microsoft.com")[0] == 400
     assert imds(vault, path="/metadata/instance")[0] == 404
-    vault.command("identity", "remove", "app")
+    vault.command("identity", "remove", "app", "--yes")
     assert imds(vault)[1]["error_description"] == "Identity not found"
 
 

@@ -358,7 +358,7 @@ def test_local_commands_without_a_server(make_vault):
     vault.command("key", "recover", "k")
     app = vault.identity()
     for words in (["grant", "other", "k", "get"], ["revoke", "other", "k", "get"], ["firewall", "off"],
-                  ["identity", "remove", "other"]):
+                  ["identity", "remove", "other", "--yes"]):
         if words[0] == "grant":
             vault.command("identity", "add", "other")
         assert vault.command_json(*words) == {"schema": 1}, words

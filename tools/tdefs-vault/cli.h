@@ -15,6 +15,7 @@ struct call {
 	uint64_t given;	  /* options, as bits */
 	const char *verb; /* NULL: there is none yet */
 	bool json, help, version;
+	bool yes; /* --yes */
 	bool allow_test_faults;
 	int nargs;
 	char **args; /* what follows the verb */
@@ -54,6 +55,8 @@ int call_failed(struct call *call);
 int usage_error(struct call *call, const char *what);
 /* The same, not printed yet: -EINVAL. */
 int usage_fail(struct call *call, const char *what);
+/* Ask, unless --yes; -ECANCELED with call->err filled: the answer was not yes, or nobody could be asked. */
+int call_confirm(struct call *call, const char *question) WARN_UNUSED;
 /* The sentence for an errno that no function has put in words. */
 int call_errno(struct call *call, int r, const char *what);
 

@@ -201,6 +201,16 @@ static int delete_rows(struct call *call, struct local *local, void *arg)
 	return r < 0 ? r : 0;
 }
 
+static int confirm_removal(struct call *call, const char *name)
+{
+	char question[256];
+
+	(void)snprintf(question, sizeof(question),
+		       "Remove identity %s and its grants? Its credential never works again.",
+		       name);
+	return call_confirm(call, question);
+}
+
 static int remove_identity(struct call *call, struct local *local)
 {
 	CLEANUP_IDENTITY struct identity id = { 0 };
@@ -213,6 +223,8 @@ static int remove_identity(struct call *call, struct local *local)
 		return call_failed(call);
 	}
 	if (r == 1)
+		r = confirm_removal(call, id.name);
+	if (r == 0)
 		r = local_commit(call, local, "identity remove", id.name, delete_rows, &id);
 	return r < 0 ? call_errno(call, r, "identity remove") : call_done(call);
 }

@@ -255,8 +255,21 @@ static int versions(struct call *call, struct local *local)
 	return EXIT_CODE_DONE;
 }
 
+/* Where purge protection is on, it is refused anyway. */
+static int confirm_purge(struct call *call, const struct local *local)
+{
+	char question[256];
+
+	(void)snprintf(question, sizeof(question),
+		       "Destroy key %.128s for good, and with it whatever it encrypts?",
+		       call->args[1]);
+	return local->vault.purge_protection ? 0 : call_confirm(call, question);
+}
+
 static int run_command(struct call *call, struct local *local, const struct command *command)
 {
+	if (strcmp(command->name, "purge") == 0 && confirm_purge(call, local) < 0)
+		return call_failed(call);
 	if (strcmp(command->name, "list") == 0)
 		return list(call, local);
 	if (strcmp(command->name, "versions") == 0)

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "completion.h"
+#include "confirm.h"
 #include "options.h"
 
 #define O(id) OPTION_BIT(OPTION_##id)
@@ -28,9 +29,9 @@ static const struct verb {
 		  O(IMDS_UID) | O(ALLOW_TEST_FAULTS) },
 	{ "key", 1, 3, verb_key,
 	  "create|import|list|versions|show|rotate|enable|disable|delete|recover|purge KEY [PEM]",
-	  "manage keys", O(SIZE) | O(OPS) },
+	  "manage keys", O(SIZE) | O(OPS) | O(YES) },
 	{ "identity", 1, 5, verb_identity, "add|list|remove IDENTITY", "who may call",
-	  O(CERTIFICATE) | O(FEDERATED) | O(EXPIRES_DAYS) },
+	  O(CERTIFICATE) | O(FEDERATED) | O(EXPIRES_DAYS) | O(YES) },
 	{ "grant", 3, 3, verb_grant, "IDENTITY KEY|'*' PERMISSIONS|all", "allow", 0 },
 	{ "revoke", 3, 3, verb_revoke, "IDENTITY KEY|'*' PERMISSIONS|all", "no longer allow", 0 },
 	{ "status", 0, 0, verb_status, "", "certificates, keys, risks", O(CONFIG) },
@@ -114,13 +115,26 @@ int usage_error(struct call *call, const char *what)
 
 int call_failed(struct call *call)
 {
-	int code = errmsg_print(&call->err, PROGRAM);
+	int code;
+
+	text_escape_message(&call->err);
+	code = errmsg_print(&call->err, PROGRAM);
 
 	if (!call->json)
 		return code;
 	return print_json(json_pack("{s:s, s:s, s:i}", "error", call->err.text, "next",
 				    call->err.next, "exit_code", code),
 			  code);
+}
+
+int call_confirm(struct call *call, const char *question)
+{
+	if (confirm(call->yes, question))
+		return 0;
+	errmsg_next(&call->err, "answer y, or give --yes");
+	return errmsg_fail(&call->err, -ECANCELED, EXIT_CODE_FAILED,
+			   "%s %s %s: not confirmed: nothing was changed", call->verb,
+			   call->args[0], call->args[1]);
 }
 
 int call_errno(struct call *call, int r, const char *what)

@@ -41,6 +41,7 @@ static const struct described_option described[OPTION_COUNT] = {
 	[OPTION_EXPIRES_DAYS] = { "expires-days", 0, "N", "until the new secret ends" },
 	[OPTION_COUNT_OF] = { "count", 0, "N", "so many times, else until clear" },
 	[OPTION_CONFIG] = { "config", 0, "FILE", "tdefs.conf, whose volumes are compared" },
+	[OPTION_YES] = { "yes", 0, NULL, "do not ask" },
 };
 
 enum option_kind { KIND_SWITCH, KIND_TEXT, KIND_NUMBER };
@@ -77,6 +78,7 @@ static const struct {
 	[OPTION_EXPIRES_DAYS] = { KIND_NUMBER, CALL(expires_days), 0, 3650 },
 	[OPTION_COUNT_OF] = { KIND_NUMBER, CALL(count), 1, 1000000 },
 	[OPTION_CONFIG] = { KIND_TEXT, CALL(config), 0, 0 },
+	[OPTION_YES] = { KIND_SWITCH, CALL(yes), 0, 0 },
 #undef CALL
 };
 

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "confirm.h"
 #include "tdefsctl.h"
 
 #define PAST_THE_END (1 << 20) /* bytes: above any file system's block */
@@ -29,7 +30,7 @@ static bool confirmed(const struct call *call, const char *path)
 
 	return asprintf(&question, "Turn %s into zeros? Its data is lost for good.",
 			text ? text : "the file") > 0 &&
-	       call_confirmed(call, question);
+	       confirm(call->yes, question);
 }
 
 static int make_zeros(struct call *call, const struct target *t, const char *path)

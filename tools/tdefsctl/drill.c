@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ask.h"
+#include "confirm.h"
 
 #define STATES_MOST	 16
 #define WAIT_FOR_MORE_MS 600000u /* after its end, for the way up */
@@ -143,7 +144,7 @@ int verb_drill(struct call *call)
 		return usage_error(call, "drill needs --outage or --denial, and --for T");
 	if (call->for_ms > GUARD_DRILL_MAX_MS)
 		return usage_error(call, "a drill is 5 minutes at most");
-	if (!call_confirmed(call, "Engines on this volume may stop, as in a real loss. Go on?")) {
+	if (!confirm(call->yes, "Engines on this volume may stop, as in a real loss. Go on?")) {
 		errmsg_next(&call->err, "answer y, or give --yes");
 		(void)errmsg_fail(&call->err, -ECANCELED, EXIT_CODE_FAILED, "drill: not confirmed");
 		return call_failed(call);

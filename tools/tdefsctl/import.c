@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "confirm.h"
 #include "transfer.h"
 
 #define QUESTION                                                                                   \
@@ -248,7 +249,7 @@ int verb_export(struct call *call)
 {
 	struct move m = { .call = call };
 
-	if (!call_confirmed(call, QUESTION)) {
+	if (!confirm(call->yes, QUESTION)) {
 		errmsg_next(&call->err, "answer y, or give --yes");
 		(void)errmsg_fail(&call->err, -ECANCELED, EXIT_CODE_FAILED,
 				  "export: not confirmed: the copy would be plaintext");

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "completion.h"
 #include "process.h"
@@ -43,19 +42,6 @@ int call_failed(struct call *call)
 		return print_json(error, code);
 	json_decref(error);
 	return code;
-}
-
-bool call_confirmed(const struct call *call, const char *question)
-{
-	int c;
-
-	if (call->yes)
-		return true;
-	if (!isatty(STDIN_FILENO))
-		return false;
-	fprintf(stderr, "%s [y/N] ", question);
-	c = getchar();
-	return c == 'y' || c == 'Y';
 }
 
 /* On a host that only rescues there may be none: what needs no key, of a DIR, needs no settings. */

@@ -95,9 +95,6 @@ const char *call_volume_of(const struct call *call, const char *kid);
 const char *slot_state_text(enum slot_state state);
 const char *time_text(uint64_t seconds, char out[static 32]);
 
-/* --yes, or yes on the terminal. Without a terminal the answer is no. */
-bool call_confirmed(const struct call *call, const char *question);
-
 /* The exit code that a state's name means. */
 int state_exit_code(const char *state);
 
