@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "json_answer.h"
 #include "notify.h"
 #include "process.h"
 #include "tdefs/log.h"
@@ -111,6 +112,11 @@ static int serve(struct daemon *d)
 	return r;
 }
 
+static int failed(const struct daemon *d, struct errmsg *err)
+{
+	return json_answer_failed(err, "tdefs", d->request->json, CONTROL_SCHEMA);
+}
+
 static int run(struct daemon *d)
 {
 	struct errmsg err = { 0 };
@@ -122,8 +128,7 @@ static int run(struct daemon *d)
 		volume_event_mount_failed(d->audit, &err);
 		IGNORE_RESULT(daemon_finish(d), "nothing was written yet");
 		daemon_tell_parent(d, err.exit_code);
-		text_escape_message(&err);
-		return errmsg_print(&err, "tdefs");
+		return failed(d, &err);
 	}
 	r = serve(d);
 	closed = daemon_finish(d);
@@ -174,29 +179,30 @@ static int run_kept(struct daemon *d)
 }
 
 /* In the parent: what the child says, or what its silence means. */
-static int wait_until_ready(int fd, pid_t child, const struct volume_config *vc)
+static int wait_until_ready(const struct daemon *d, int fd, pid_t child)
 {
+	const struct volume_config *vc = d->request->volume;
+	struct errmsg err = { 0 };
 	uint8_t code;
 	struct statfs st;
 	ssize_t n;
 
+	errmsg_next(&err, "see the system log");
 	do
 		n = read(fd, &code, 1);
 	while (n < 0 && errno == EINTR);
 	if (n != 1) {
-		fprintf(stderr,
-			"tdefs: volume %s: the daemon (process %d) ended without a word\n"
-			"  next: see the system log\n",
-			vc->name, (int)child);
-		return EXIT_CODE_FAILED;
+		(void)errmsg_fail(&err, -EIO, EXIT_CODE_FAILED,
+				  "volume %s: the daemon (process %d) ended without a word",
+				  vc->name, (int)child);
+		return failed(d, &err);
 	}
 	/* It has begun to answer the kernel: one question more, and its answer is the proof. */
 	if (code == EXIT_CODE_DONE && statfs(vc->mount, &st) < 0) {
-		fprintf(stderr,
-			"tdefs: volume %s: mounted, but it does not answer: %s\n"
-			"  next: see the system log\n",
-			vc->name, errno_text(errno));
-		return EXIT_CODE_FAILED;
+		(void)errmsg_fail(&err, -errno, EXIT_CODE_FAILED,
+				  "volume %s: mounted, but it does not answer: %s", vc->name,
+				  errno_text(errno));
+		return failed(d, &err);
 	}
 	if (code != EXIT_CODE_DONE)
 		(void)waitpid(child, NULL, 0); /* its message comes first */
@@ -205,17 +211,19 @@ static int wait_until_ready(int fd, pid_t child, const struct volume_config *vc)
 
 static int run_in_background(struct daemon *d)
 {
+	struct errmsg err = { 0 };
 	int fds[2];
 	pid_t child;
 
 	if (pipe2(fds, O_CLOEXEC) < 0 || (child = fork()) < 0) {
-		fprintf(stderr, "tdefs: cannot start the daemon: %s\n  next: try again\n",
-			errno_text(errno));
-		return EXIT_CODE_FAILED;
+		errmsg_next(&err, "try again");
+		(void)errmsg_fail(&err, -errno, EXIT_CODE_FAILED, "cannot start the daemon: %s",
+				  errno_text(errno));
+		return failed(d, &err);
 	}
 	if (child > 0) {
 		close(fds[1]);
-		return wait_until_ready(fds[0], child, d->request->volume);
+		return wait_until_ready(d, fds[0], child);
 	}
 	close(fds[0]);
 	d->ready_fd = fds[1];

@@ -14,6 +14,7 @@ struct mount_request {
 	const struct config *config;
 	const struct volume_config *volume;
 	bool foreground;
+	bool json; /* a failure is answered as JSON, too; not in the foreground */
 	bool accept_header;
 	bool new_uuid; /* it is a copy, and is to be an instance of its own */
 	bool wait;     /* for its vault, however long it takes */

@@ -9,15 +9,27 @@
 #include "arguments.h"
 #include "completion.h"
 #include "daemon.h"
+#include "json_answer.h"
 #include "process.h"
 #include "tdefs/control.h"
 #include "tdefs/crypto.h"
 
-enum option_id { CONFIG, FOREGROUND, WAIT, ACCEPT_HEADER, NEW_UUID, HELP, VERSION, OPTION_COUNT };
+enum option_id {
+	CONFIG,
+	JSON,
+	FOREGROUND,
+	WAIT,
+	ACCEPT_HEADER,
+	NEW_UUID,
+	HELP,
+	VERSION,
+	OPTION_COUNT
+};
 
 static const struct described_option options[OPTION_COUNT] = {
 	[CONFIG] = { "config", 'c', "FILE",
 		     "default: $" CONFIG_ENVIRONMENT ", then " CONFIG_DEFAULT_PATH },
+	[JSON] = { "json", 'j', NULL, "one line of JSON" },
 	[FOREGROUND] = { "foreground", 'f', NULL, "stay, and log to standard error" },
 	[WAIT] = { "wait", 'w', NULL, "for its vault; unmount: until nobody uses it" },
 	[ACCEPT_HEADER] = { "accept-header", 0, NULL,
@@ -38,13 +50,14 @@ static const struct description described = {
 	.nverbs = ARRAY_SIZE(verbs),
 	.options = options,
 	.noptions = OPTION_COUNT,
-	.common = 1 << CONFIG | 1 << HELP | 1 << VERSION,
+	.common = 1 << CONFIG | 1 << JSON | 1 << HELP | 1 << VERSION,
 };
 
 static void print_usage(void)
 {
-	puts("usage: tdefs [--config FILE] mount NAME [-f] [-w] [--accept-header] [--new-uuid]\n"
-	     "       tdefs [--config FILE] unmount NAME [-w]\n"
+	puts("usage: tdefs [--config FILE] [--json] mount NAME [-f] [-w] [--accept-header]\n"
+	     "             [--new-uuid]\n"
+	     "       tdefs [--config FILE] [--json] unmount NAME [-w]\n"
 	     "       tdefs --help | --version\n"
 	     "\n"
 	     "Mount an encrypted volume that tdefs.conf describes, or unmount it. mount\n"
@@ -61,10 +74,18 @@ static void print_usage(void)
 	     "      6 the vault was not reached in time");
 }
 
-static int usage_error(const char *what)
+static int failed(const struct arguments *a, struct errmsg *err)
 {
-	fprintf(stderr, "tdefs: %s\n  next: see tdefs --help\n", what);
-	return EXIT_CODE_CONFIG;
+	return json_answer_failed(err, "tdefs", a->json, CONTROL_SCHEMA);
+}
+
+static int usage_error(const struct arguments *a, const char *what)
+{
+	struct errmsg err = { 0 };
+
+	errmsg_next(&err, "see tdefs --help");
+	(void)errmsg_fail(&err, -EINVAL, EXIT_CODE_CONFIG, "%s", what);
+	return failed(a, &err);
 }
 
 /* -1: go on; else the exit code. */
@@ -80,11 +101,15 @@ static int parse_options(int argc, char **argv, struct arguments *a)
 			NULL,
 			i,
 		};
-	while ((c = getopt_long(argc, argv, "c:fw", long_options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "c:jfw", long_options, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 		case CONFIG:
 			a->config = optarg;
+			break;
+		case 'j':
+		case JSON:
+			a->json = true;
 			break;
 		case 'f':
 		case FOREGROUND:
@@ -107,7 +132,7 @@ static int parse_options(int argc, char **argv, struct arguments *a)
 			puts("tdefs " TDEFS_VERSION);
 			return EXIT_CODE_DONE;
 		default: /* getopt_long has said what is wrong */
-			return usage_error("unusable arguments");
+			return usage_error(a, "unusable arguments");
 		}
 	}
 	return -1;
@@ -120,18 +145,15 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
 	if (code >= 0)
 		return code;
 	if (argc - optind != 2)
-		return usage_error("one of mount and unmount, and one volume name, are expected");
+		return usage_error(a,
+				   "one of mount and unmount, and one volume name, are expected");
 	a->verb = argv[optind];
 	a->name = argv[optind + 1];
 	if (strcmp(a->verb, "mount") != 0 && strcmp(a->verb, "unmount") != 0)
-		return usage_error("no such command: it is mount or unmount");
+		return usage_error(a, "no such command: it is mount or unmount");
+	if (a->json && a->foreground)
+		return usage_error(a, "--json is no option of a mount in the foreground");
 	return -1;
-}
-
-static int failed(struct errmsg *err)
-{
-	text_escape_message(err);
-	return errmsg_print(err, "tdefs");
 }
 
 static int libraries_init(struct errmsg *err)
@@ -157,19 +179,40 @@ static int check_target(const struct arguments *a, const struct volume_config *v
 			   a->target, vc->mount);
 }
 
+/* Done; a mount may be inaccessible all the same. */
+static int answer(const struct arguments *a, const struct config *config,
+		  const struct volume_config *vc)
+{
+	CLEANUP_JSON json_t *request = a->json ? json_pack("{s:s}", "command", "status") : NULL;
+	CLEANUP_JSON json_t *status = NULL;
+	const char *state;
+
+	if (!a->json)
+		return EXIT_CODE_DONE;
+	if (request)
+		IGNORE_RESULT(control_call(config->runtime_dir, vc->name, request, &status),
+			      "then no daemon serves it");
+	state = json_string_value(json_object_get(status, "state"));
+	return json_answer_print(json_pack("{s:s, s:o, s:s}", "name", vc->name, "mount",
+					   text_json(vc->mount), "state",
+					   state ? state : "not mounted"),
+				 CONTROL_SCHEMA, EXIT_CODE_DONE);
+}
+
 static int run(const struct arguments *a, struct errmsg *err)
 {
 	CLEANUP_CONFIG struct config *config = NULL;
 	struct mount_request request = { .foreground = a->foreground,
 					 .accept_header = a->accept_header,
 					 .new_uuid = a->new_uuid,
-					 .wait = a->wait };
-	int r;
+					 .wait = a->wait,
+					 .json = a->json };
+	int code, r;
 
 	if (geteuid() != 0) {
 		errmsg_next(err, "run it as root");
 		(void)errmsg_fail(err, -1, EXIT_CODE_FAILED, "mounting and unmounting need root");
-		return failed(err);
+		return failed(a, err);
 	}
 	r = process_harden(err);
 	if (r == 0)
@@ -184,12 +227,13 @@ static int run(const struct arguments *a, struct errmsg *err)
 		return EXIT_CODE_DONE;
 	if (r == 0 && strcmp(a->verb, "unmount") == 0) {
 		r = daemon_unmount(config, request.volume, a->wait, err);
-		return r < 0 ? failed(err) : EXIT_CODE_DONE;
+		return r < 0 ? failed(a, err) : answer(a, config, request.volume);
 	}
 	if (r < 0)
-		return failed(err);
+		return failed(a, err);
 	request.config = config;
-	return daemon_mount(&request);
+	code = daemon_mount(&request);
+	return code == EXIT_CODE_DONE ? answer(a, config, request.volume) : code;
 }
 
 int main(int argc, char **argv)

@@ -118,6 +118,34 @@ bool mount_helper_is(const char *program)
 	return strcmp(name, "mount.tdefs") == 0 || strcmp(name, "mount.fuse.tdefs") == 0;
 }
 
+static int print_usage(void)
+{
+	puts("usage: mount -t tdefs NAME DIR [-o OPTION,...]\n"
+	     "       mount.tdefs NAME DIR [-sfnv] [-o OPTION,...]\n"
+	     "\n"
+	     "Called by mount(8), for lines of fstab, too: mount the volume NAME of tdefs.conf\n"
+	     "at DIR, the place that it has there. By hand: tdefs mount NAME.\n"
+	     "\n"
+	     "  -o config=FILE     default: $" CONFIG_ENVIRONMENT ", then " CONFIG_DEFAULT_PATH "\n"
+	     "  -o accept_header   take one this host does not know, or knew newer: once\n"
+	     "  -s                 pass over options that are not known\n"
+	     "  -f                 go no further than the settings\n"
+	     "  -n, -v             without effect\n"
+	     "      --help         this\n"
+	     "\n"
+	     "exit: 0 done, 1 usage, 32 failed");
+	return MOUNT_DONE;
+}
+
+/* mount(8) calls by a path, which getopt(3) would say. */
+static int next_option(int argc, char **argv)
+{
+	static const struct option options[] = { { "help", no_argument, NULL, 'h' }, { 0 } };
+
+	argv[0] = program_invocation_short_name;
+	return getopt_long(argc, argv, "sfnvo:t:", options, NULL);
+}
+
 int mount_helper_parse(int argc, char **argv, struct arguments *a)
 {
 	char *lists[16];
@@ -125,7 +153,9 @@ int mount_helper_parse(int argc, char **argv, struct arguments *a)
 	bool sloppy = false;
 	int c, code = -1;
 
-	while ((c = getopt(argc, argv, "sfnvo:t:")) != -1) {
+	while ((c = next_option(argc, argv)) != -1) {
+		if (c == 'h')
+			return print_usage();
 		if (c == 's')
 			sloppy = true;
 		else if (c == 'f')

@@ -845,6 +845,7 @@ def test_accept_lost(make_volume):
     v.unmount()
     with open(v.backing / "sub/large", "r+b") as f:
         f.write(bytes(4096))  # the header never reached the disk
+        kept = f.read()
     mnt = v.mount()
     with pytest.raises(OSError, match="Bad message"):
         (mnt / "sub/large").read_bytes()
@@ -858,7 +859,13 @@ def test_accept_lost(make_volume):
     assert result.returncode == 1 and "not missing" in result.stderr
     result = v.ctl("accept-lost", "sales", "../../etc/passwd", "--yes", check=False)
     assert result.returncode == 1
+    assert v.ctl_json("accept-lost", "sales", "sub/large", "--dry-run")["dry_run"]
+    assert "would read as zeros" in v.ctl("accept-lost", "sales", "sub/large", "--dry-run").stdout
+    result = v.ctl("accept-lost", "sales", "small", "--dry-run", check=False)
+    assert result.returncode == 1 and "not missing" in result.stderr
+    assert (v.backing / "sub/large").read_bytes()[4096:] == kept
+    assert "accepted" not in v.ctl("events", "sales").stdout
     assert v.ctl_json("accept-lost", "sales", "/sub/large", "--yes") == {
-        "schema": 1, "zeros": "sub/large"}
+        "schema": 1, "zeros": "sub/large", "dry_run": False}
     mnt = v.mount()
     assert (mnt / "sub/large").read_bytes() == bytes(300_000)

@@ -189,6 +189,17 @@ def test_a_dry_run_of_an_import_looks_at_both_sides(make_volume, directory):
     assert "would import from" in v.ctl("import", directory / "source", v.name, "--dry-run").stdout
     assert not os.listdir(v.mount_point) and "import" not in v.ctl("events", v.name).stdout
     v.ctl("import", directory / "source", v.name)
+    events = v.ctl("events", v.name).stdout
+    for target in directory / "absent", directory / "empty":
+        if target.name == "empty":
+            target.mkdir()
+        answer = v.ctl_json("export", v.name, str(target), "--dry-run")
+        assert (answer["files"], answer["bytes"], answer["verified"], answer["dry_run"]) == (1, 5000, False, True)
+        assert "would export to" in v.ctl("export", v.name, target, "--dry-run").stdout
+        assert list(target.iterdir()) == [] if target.name == "empty" else not target.exists()
+    (directory / "empty/f").touch()
+    refused(v, 1, "export", v.name, directory / "empty", "--dry-run", says="not empty", next_step="")
+    assert v.ctl("events", v.name).stdout == events
     (directory / "other").mkdir()
     refused(v, 1, "import", directory / "other", v.name, "--dry-run", says="not empty", next_step="")
 

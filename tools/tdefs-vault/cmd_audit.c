@@ -23,9 +23,13 @@ static const char *text_of(const json_t *o, const char *key)
 
 static void print_line(const struct call *call, const char *line, size_t len)
 {
-	CLEANUP_JSON json_t *o = call->json ? NULL : json_loadb(line, len, 0, NULL);
+	CLEANUP_JSON json_t *o = json_loadb(line, len, 0, NULL);
 	const char *kid = text_of(o, "kid");
 
+	if (call->json && o) {
+		IGNORE_RESULT(print_json(json_incref(o), EXIT_CODE_DONE), "it says so itself");
+		return;
+	}
 	if (!o) {
 		printf("%.*s\n", (int)len, line);
 		return;

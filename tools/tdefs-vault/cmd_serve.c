@@ -171,7 +171,7 @@ static void raise_descriptors(unsigned clients)
 
 static void say_new(const struct call *call, const struct service *s)
 {
-	if (!s->vault.just_created)
+	if (!s->vault.just_created || call->json)
 		return;
 	printf("made a vault in %s; its master key is %s: keep a copy of that apart\n", call->data,
 	       call->master.passphrase_path ? "your passphrase" : master_path(&call->master));
@@ -223,14 +223,24 @@ static void tell_service_manager(const struct service *s)
 		close(fd);
 }
 
+static json_t *ready_json(const struct service *s)
+{
+	return json_pack("{s:s, s:o, s:b}", "listening", s->address, "managed_identity_port",
+			 s->imds.daemon ? json_integer(s->imds.port) : json_null(), "new_vault",
+			 (int)s->vault.just_created);
+}
+
 static void say_ready(const struct call *call, const struct service *s)
 {
 	say_new(call, s);
 	if (call->allow_test_faults)
 		log_warning("FAULTS FOR TESTS ARE ALLOWED: this is no vault to trust");
-	if (s->imds.daemon)
+	if (call->json)
+		IGNORE_RESULT(print_json(ready_json(s), EXIT_CODE_DONE), "it says so itself");
+	else if (s->imds.daemon)
 		printf("managed identity on 127.0.0.1:%u\n", s->imds.port);
-	printf("listening on %s\n", s->address);
+	if (!call->json)
+		printf("listening on %s\n", s->address);
 	IGNORE_RESULT(fflush(stdout), "nobody is waiting for it then");
 	tell_service_manager(s);
 }

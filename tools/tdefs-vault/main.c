@@ -52,19 +52,26 @@ static const struct verb *verb_find(const char *name)
 	return NULL;
 }
 
-/* In lines of at most 80, broken after a '|'. */
-static void print_arguments(const struct verb *verb)
+/* From column `at` on, in lines of at most 80, broken after a '|'; where it ended. */
+static int print_arguments(int at, const char *arguments)
 {
-	int at = printf("  %-9s", verb->name);
+	const int begin = at;
 
-	for (const char *p = verb->arguments; *p;) {
+	for (const char *p = arguments; *p;) {
 		const int len = (int)strcspn(p, "|") + (p[strcspn(p, "|")] == '|');
 
 		if (at + len > 80)
-			at = printf("\n%-11s", "") - 1;
+			at = printf("\n%*s", begin, "") - 1;
 		at += printf("%.*s", len, p);
 		p += len;
 	}
+	return at;
+}
+
+static void print_line(const struct verb *verb)
+{
+	const int at = print_arguments(printf("  %-9s", verb->name), verb->arguments);
+
 	printf("%*s %s\n", at < 44 ? 44 - at : 0, "", verb->what);
 }
 
@@ -73,15 +80,15 @@ static void print_usage(void)
 	puts("usage: " PROGRAM " VERB ... --data DIR [--json] [--master-key FILE]\n"
 	     "       " PROGRAM " VERB --help");
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-		print_arguments(&verbs[i]);
+		print_line(&verbs[i]);
 	options_print(OPTIONS_OF_ALL);
 	puts("exit: 0 done, 1 failed, 2 usage or configuration, 7 refused by policy");
 }
 
 static void print_verb(const struct verb *verb)
 {
-	puts("usage: " PROGRAM);
-	print_arguments(verb);
+	(void)print_arguments(printf("usage: " PROGRAM " %s ", verb->name), verb->arguments);
+	printf("\n%s\n", verb->what);
 	options_print(verb->options | OPTIONS_OF_ALL);
 }
 
@@ -115,16 +122,7 @@ int usage_error(struct call *call, const char *what)
 
 int call_failed(struct call *call)
 {
-	int code;
-
-	text_escape_message(&call->err);
-	code = errmsg_print(&call->err, PROGRAM);
-
-	if (!call->json)
-		return code;
-	return print_json(json_pack("{s:s, s:s, s:i}", "error", call->err.text, "next",
-				    call->err.next, "exit_code", code),
-			  code);
+	return json_answer_failed(&call->err, PROGRAM, call->json, JSON_SCHEMA);
 }
 
 int call_confirm(struct call *call, const char *question)

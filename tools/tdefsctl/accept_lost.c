@@ -48,6 +48,8 @@ static int make_zeros(struct call *call, const struct target *t, const char *pat
 		return failed(call, -EINVAL, path,
 			      "its header is not missing: this command is not for it",
 			      "see tdefsctl verify; a damaged file is restored from a backup");
+	if (call->dry_run)
+		return 0;
 	if (!confirmed(call, path))
 		return failed(call, -ECANCELED, path, "not confirmed: nothing was changed",
 			      "answer y, or give --yes");
@@ -75,14 +77,17 @@ int verb_accept_lost(struct call *call)
 	r = backing_lock(&t.backing, t.label, &lock_fd, &call->err);
 	if (r == 0)
 		r = make_zeros(call, &t, path);
-	if (r == 0 && t.volume)
+	if (r == 0 && t.volume && !call->dry_run)
 		volume_event_accepted_lost(call_watch(call, NULL, t.label, t.label).audit, path);
 	target_close(&t);
 	if (r < 0)
 		return call_failed(call);
 	if (call->json)
-		return print_json(json_pack("{s:o}", "zeros", text_json(path)), EXIT_CODE_DONE);
+		return print_json(json_pack("{s:o, s:b}", "zeros", text_json(path), "dry_run",
+					    (int)call->dry_run),
+				  EXIT_CODE_DONE);
 	text = text_new(path);
-	printf("%s: reads as zeros now\n", text ? text : "the file");
+	printf("%s: %s\n", text ? text : "the file",
+	       call->dry_run ? "would read as zeros; nothing was changed" : "reads as zeros now");
 	return EXIT_CODE_DONE;
 }

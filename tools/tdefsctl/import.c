@@ -99,9 +99,9 @@ static int report(const struct move *m)
 	printf("%s: %s %s: %ju files, %ju further names of them, %ju directories, %ju symbolic "
 	       "links, %ju others; %.1f MiB%s\n",
 	       m->sides.volume->name,
-	       m->call->dry_run ? "would import from"
-	       : m->import	? "imported from"
-				: "exported to",
+	       m->import	  ? m->call->dry_run ? "would import from" : "imported from"
+	       : m->call->dry_run ? "would export to"
+				  : "exported to",
 	       path ? path : "?", (uintmax_t)r->files, (uintmax_t)r->hard_links,
 	       (uintmax_t)r->directories, (uintmax_t)r->symlinks, (uintmax_t)r->others,
 	       (double)r->bytes / (1 << 20),
@@ -213,6 +213,8 @@ static int move(struct move *m, const char *name, const char *plain)
 	}
 	code = transfer(m) < 0 ? call_failed(m->call) : report(m);
 	transfer_sides_close(&m->sides);
+	if (m->call->dry_run && m->made_target)
+		(void)rmdir(plain);
 	return code;
 }
 
@@ -249,7 +251,7 @@ int verb_export(struct call *call)
 {
 	struct move m = { .call = call };
 
-	if (!confirm(call->yes, QUESTION)) {
+	if (!confirm(call->yes || call->dry_run, QUESTION)) {
 		errmsg_next(&call->err, "answer y, or give --yes");
 		(void)errmsg_fail(&call->err, -ECANCELED, EXIT_CODE_FAILED,
 				  "export: not confirmed: the copy would be plaintext");

@@ -28,20 +28,12 @@ int usage_error(struct call *call, const char *what)
 
 json_t *error_json(struct call *call)
 {
-	text_escape_message(&call->err);
-	return json_pack("{s:s, s:s, s:i}", "error", call->err.text, "next", call->err.next,
-			 "exit_code", (int)call->err.exit_code);
+	return json_answer_of_error(&call->err);
 }
 
 int call_failed(struct call *call)
 {
-	json_t *error = error_json(call);
-	int code = errmsg_print(&call->err, PROGRAM);
-
-	if (call->json)
-		return print_json(error, code);
-	json_decref(error);
-	return code;
+	return json_answer_failed(&call->err, PROGRAM, call->json, CONTROL_SCHEMA);
 }
 
 /* On a host that only rescues there may be none: what needs no key, of a DIR, needs no settings. */

@@ -24,15 +24,27 @@ static void print_left(double seconds)
 		s % 60);
 }
 
+static double rate_of(const struct progress_step *s, uint64_t elapsed_ms)
+{
+	return (double)(s->done - s->skipped) * 1000 / (double)(elapsed_ms + 1);
+}
+
+static void print_rate(const struct progress_step *s, double rate)
+{
+	const double units = rate / (s->per ? (double)s->per : 1);
+
+	fprintf(stderr, ", %.*f %s/s", units < 10 ? 1 : 0, units, s->unit);
+}
+
 static void print_share(const struct progress_step *s, uint64_t elapsed_ms)
 {
 	const double per = s->per ? (double)s->per : 1;
-	const double rate = (double)(s->done - s->skipped) * 1000 / (double)(elapsed_ms + 1);
+	const double rate = rate_of(s, elapsed_ms);
 	const uint64_t done = s->done < s->total ? s->done : s->total;
 
-	fprintf(stderr, " %3d%% (%.0f of %.0f %s), %.*f %s/s", (int)(done * 100 / s->total),
-		(double)done / per, (double)s->total / per, s->unit, rate / per < 10 ? 1 : 0,
-		rate / per, s->unit);
+	fprintf(stderr, " %3d%% (%.0f of %.0f %s)", (int)(done * 100 / s->total),
+		(double)done / per, (double)s->total / per, s->unit);
+	print_rate(s, rate);
 	if (rate > 0)
 		print_left((double)(s->total - done + s->further) / rate);
 }
@@ -42,8 +54,11 @@ static void print(const struct progress_step *s, uint64_t elapsed_ms)
 	fprintf(stderr, "\r%s", s->doing);
 	if (s->total)
 		print_share(s, elapsed_ms);
-	else
+	else {
 		fprintf(stderr, ": %" PRIu64 " %s", s->done / (s->per ? s->per : 1), s->unit);
+		if (elapsed_ms >= SHOW_EACH_MS) /* before, it is one of a moment */
+			print_rate(s, rate_of(s, elapsed_ms));
+	}
 	fprintf(stderr, "%s%s\033[K", s->note ? ", " : "", s->note ? s->note : "");
 }
 

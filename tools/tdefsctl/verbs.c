@@ -15,7 +15,7 @@ static const struct verb verbs[] = {
 	{ "format", 1, 1, verb_format, "NAME", "make a new volume",
 	  "make an empty backing directory a volume", O(KEY_IS_BACKED_UP) },
 	{ "accept-lost", 2, 2, verb_accept_lost, "NAME PATH", "zeros for a lost file",
-	  "turn a file whose header is lost into zeros", O(YES) },
+	  "turn a file whose header is lost into zeros", O(YES) | O(DRY_RUN) },
 	{ "verify", 1, 1, verb_verify, "NAME|DIR", "check every file",
 	  "check the header, and that of every file", O(WITHOUT_KEY) },
 	{ "header", 2, 3, verb_header, "dump|backup|restore NAME|DIR [FILE]",
@@ -70,7 +70,7 @@ static const struct verb verbs[] = {
 	  O(WITHOUT_XATTRS) | O(DRY_RUN) },
 	{ "export", 2, 2, verb_export, "NAME DST", "plain files out of it",
 	  "copy a mounted volume's files out, in plaintext, and verify them",
-	  O(YES) | O(WITHOUT_XATTRS) },
+	  O(YES) | O(WITHOUT_XATTRS) | O(DRY_RUN) },
 };
 
 const struct verb *verb_find(const char *name)
