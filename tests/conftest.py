@@ -342,6 +342,7 @@ class LoopDisk:
 
     SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN, XFS_IOC_GOINGDOWN: _IOR('X', 125, __u32)
     NO_LOG_FLUSH = 2
+    is_cut = False  # since it was mounted
 
     def __init__(self, image, mount_point, kind="ext4", size_mb=64, options=()):
         self.image, self.mount_point, self.kind = Path(image), Path(mount_point), kind
@@ -353,11 +354,23 @@ class LoopDisk:
             run(f"mkfs.{kind}", *quiet, *options, self.image)
 
     def mount(self, *options):
+        if self.is_cut and run("losetup", "-j", self.image).stdout:
+            self.copy_image()
+        self.is_cut = False
         extra = ["-o", ",".join(["loop", *options])]
         if self.kind == "xfs":
             extra[1] += ",nouuid"  # copies have the same
         run("mount", *extra, self.image, self.mount_point)
         return self.mount_point
+
+    def copy_image(self):
+        """
+        Another test's mount namespace (unshare -m, a booted Debian) may hold the file system that was
+        shut down, and mount(8) would give the same again, which answers EIO.
+        """
+        copy = self.image.with_suffix(".copy")
+        run("cp", "--sparse=always", self.image, copy)
+        copy.replace(self.image)
 
     def remount(self, options):
         run("mount", "-o", f"remount,{options}", self.mount_point)
@@ -365,6 +378,7 @@ class LoopDisk:
     def shutdown(self):
         """The power cut: nothing that is not on disk gets there any more."""
         import fcntl
+        self.is_cut = True
         fd = os.open(self.mount_point, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.ioctl(fd, self.SHUTDOWN, ctypes.c_uint32(self.NO_LOG_FLUSH))
