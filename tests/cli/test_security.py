@@ -9,7 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import BUILD, parent_of, run
+from conftest import BUILD, parent_of, run, wait_for
+from engines import SQLite
 
 ROOT = Path(__file__).parents[2]
 SANITIZED = os.environ.get("TDEFS_SANITIZED") == "1"
@@ -100,6 +101,37 @@ def test_the_filter_can_be_switched_off(make_volume):
     found = facts(v)
     assert found["seccomp"]["verdict"] == "bad"
     assert found["seccomp"]["value"] == "off: seccomp = no"
+
+
+@pytest.mark.unsanitized("there is no filter")
+def test_the_filters_refuse_nothing_that_is_needed(make_volume, directory):
+    """From the start to the end, an engine at work: clone3 alone is refused, which glibc knows to do without."""
+    v = make_volume()
+    calls = directory / "calls"
+    trace = subprocess.Popen(
+        ["strace", "-f", "-Z", "-e", "trace=!clone3", "-o", calls, BUILD / "tdefs", "--config", v.config, "mount", v.name],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: v.status()["state"] == "online", "the mount")
+        v.pid = v.status()["pid"]
+        db = SQLite(v.mount_point, "WAL", mmap_size=64 << 20).create()
+        db.start_load(1)
+        try:
+            db.await_commits(20)
+            for command in (["sync"], ["freeze", "--for", "1m"], ["thaw"], ["rotate"], ["reload"], ["metrics"], ["verify"]):
+                v.ctl(command[0], v.name, *command[1:])
+        finally:
+            db.kill()
+        v.ctl("lock", v.name)
+        v.ctl("resume", v.name)
+        v.unmount()
+        trace.wait(60)
+    finally:
+        trace.kill()
+        trace.wait()
+    failed = calls.read_text()
+    assert " = -1 E" in failed and "exited with 0" in failed
+    assert not [line for line in failed.splitlines() if "ENOSYS" in line]
 
 
 def test_without_a_daemon_there_is_nothing_to_tell(make_volume):
