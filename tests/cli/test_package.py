@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import BUILD, run
+from documents import ROOT
 from package import build_package, later_version
 
 PROFILES = "usr.sbin.tdefs", "usr.sbin.tdefs-vault"
@@ -77,9 +78,10 @@ echo kept >/mnt/sales/f
 stat -c '%n %U:%G %a' /run/tdefs/sales.sock /var/log/tdefs/sales.jsonl
 before=$(daemon)
 say upgrade
-dpkg -i /tmp/next.deb
+dpkg --force-confold -i /tmp/next.deb
 [ "$(daemon)" = "$before" ] && cat /mnt/sales/f
 grep sales /etc/tdefs/tdefs.conf
+grep "of version 99" /etc/tdefs/tdefs.conf.dpkg-dist
 say remove
 dpkg -r tdefs
 cat /mnt/sales/f
@@ -129,6 +131,21 @@ def test_lintian_has_nothing_to_say(package):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+# In tenths: what systemd counts of what a unit might still do.
+@pytest.mark.parametrize("unit, exposure", [("tdefs@.service", 53), ("tdefs-vault.service", 21)])
+def test_a_unit_is_confined(unit, exposure):
+    run("systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={exposure}", ROOT / "conf" / unit)
+
+
+def after(unit):
+    text = (ROOT / "conf" / unit).read_text(encoding="ascii")
+    return " ".join(re.findall(r"(?m)^After=(.*)$", text)).split()
+
+
+def test_the_vault_starts_before_the_volumes():
+    assert "tdefs-vault.service" in after("tdefs@.service") and "tdefs@" not in " ".join(after("tdefs-vault.service"))
+
+
 def parts(text):
     """What was printed under each heading."""
     return dict(part.split("\n", 1) for part in text.split("== ")[1:])
@@ -150,6 +167,7 @@ def test_life_over_a_mounted_volume(directory, package):
     assert "no profiles" in said["purge"] and "apparmor_parser" not in said["upgrade"]
     assert "/run/tdefs/sales.sock root:tdefs 660" in said["mount"]
     assert "/mnt/sales goes on with the version before" in said["upgrade"] and "[volume sales]" in said["upgrade"]
+    assert "# of version 99" in said["upgrade"]
     assert "volume sales stays mounted at /mnt/sales: stop what uses it" in said["remove"]
     assert "kept" in said["remove"]
     for word in ("pins of volumes in /var/lib/tdefs", "/etc/tdefs is kept", "sales.pin", "sales.jsonl", "protector.pem",

@@ -13,10 +13,12 @@ def build_package(directory):
 
 
 def later_version(package, directory):
-    """The same files, as version 99."""
+    """The same files, as version 99, but for a sample that has one line more."""
     tree, later = directory / "tree", directory / "next.deb"
     run("dpkg-deb", "-R", package, tree)
     control = tree / "DEBIAN/control"
     control.write_text(re.sub(r"(?m)^Version: .*", "Version: 99", control.read_text()))
+    with open(tree / "etc/tdefs/tdefs.conf", "a", encoding="ascii") as sample:
+        sample.write("# of version 99\n")
     run("dpkg-deb", "-b", tree, later)
     return later
