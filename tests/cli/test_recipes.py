@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What README and the vault's page tell to do, on a host that was booted: their commands as they stand there."""
 
+import re
 import tempfile
 
 import pytest
@@ -18,6 +19,31 @@ printf '%s\n' '[Service]' 'User=shop' 'UMask=0027' \
 	'[Install]' 'WantedBy=multi-user.target' >/etc/systemd/system/shop.service
 systemctl daemon-reload
 systemctl enable --now shop
+"""
+
+# MongoDB's package is not in Debian: what stands in for it writes a file, and is at work in its directory.
+MONGODB = r"""
+adduser --quiet --system --group --home /var/lib/mongodb mongodb
+cat >/usr/local/bin/mongosh <<'END'
+#!/bin/sh
+case $2 in
+*insertOne*) runuser -u mongodb -- sh -c 'echo "$1" >/var/lib/mongodb/card' sh "$2" ;;
+*find*) cat /var/lib/mongodb/card ;;
+esac
+END
+chmod 755 /usr/local/bin/mongosh
+printf '%s
+' '[Service]' 'User=mongodb' 'WorkingDirectory=/var/lib/mongodb' 'ExecStart=/bin/sleep infinity' 	'ExecStopPost=+/bin/sh -c "findmnt -no FSTYPE /var/lib/mongodb >/srv/at-its-end"' 	'[Install]' 'WantedBy=multi-user.target' >/etc/systemd/system/mongod.service
+systemctl daemon-reload
+systemctl enable --now mongod
+"""
+
+# A volume's unit that is up, and has mounted nothing.
+UP_WITHOUT_A_MOUNT = r"""
+printf '%s
+' '[Service]' 'Type=oneshot' 'RemainAfterExit=yes' 'ExecStart=/bin/true' >/etc/systemd/system/tdefs@sales.service
+systemctl daemon-reload
+systemctl reset-failed
 """
 
 # By engine: what Debian's package left when it was installed (or what the application did), its unit, and its recipe.
@@ -51,6 +77,18 @@ def make_a_key(host):
     host.sh(vault)
 
 
+def is_active(host, unit):
+    return host.sh(f"systemctl is-active {unit}", check=False).stdout == "active\n"
+
+
+def never_starts_on_a_bare_directory(host, unit):
+    """By its own assertion, whatever the volume's unit says."""
+    host.sh(UP_WITHOUT_A_MOUNT)
+    assert host.sh(f"systemctl start {unit}", check=False).returncode != 0
+    assert is_active(host, "tdefs@sales") and not is_active(host, unit)
+    assert host.sh(f"systemctl show --value -p AssertResult {unit}").stdout == "no\n"
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_recipe(host, engine):
     before, unit, (move, look) = ENGINES[engine]
@@ -66,7 +104,8 @@ def test_a_recipe(host, engine):
     assert host.sh(f"systemctl is-active {unit}", check=False).stdout == "inactive\n"
     host.sh("mv /srv/tdefs /srv/elsewhere")
     assert host.sh(f"systemctl start {unit}", check=False).returncode != 0
-    assert host.sh(f"systemctl is-active {unit}", check=False).stdout != "active\n"
+    assert not is_active(host, unit)
+    never_starts_on_a_bare_directory(host, unit)
 
 
 def test_back_to_plain(host):
@@ -78,10 +117,31 @@ def test_back_to_plain(host):
     assert host.sh("findmnt /var/lib/postgresql/15/main", check=False).returncode != 0
 
 
-def test_by_hand(host):
+def run_mongodb(host):
+    host.sh(MONGODB)
+    commands, = sh_of("README.md", "MongoDB")
+    assert CARD in host.sh(commands).stdout
+
+
+def mongodb_goes_down_with_its_volume(host):
+    assert is_active(host, "mongod") and CARD in host.sh("mongosh --eval 'db.card.find()'").stdout
+    host.sh("rm /srv/at-its-end; timeout 120 systemctl stop tdefs@sales")
+    assert not is_active(host, "mongod") and host.sh("cat /srv/at-its-end").stdout == "fuse.tdefs\n"
+    never_starts_on_a_bare_directory(host, "mongod")
+
+
+def test_by_hand_in_fstab_and_mongodb(host):
     make_a_key(host)
+    run_mongodb(host)
     commands, = sh_of("README.md", "By hand, and in fstab")
     assert host.sh(commands).stdout.endswith("hello\n")
+    line, = re.findall(r"(?m)^notes .* tdefs .*$", (ROOT / "README.md").read_text(encoding="utf-8"))
+    host.sh(f"echo '{line}' >>/etc/fstab")
+    host.reboot()
+    assert host.sh("systemctl is-active srv-notes.mount; cat /srv/notes/hello").stdout == "active\nhello\n"
+    host.sh("umount /srv/notes; mount -t fuse.tdefs notes /srv/notes")
+    assert host.sh("findmnt -no FSTYPE /srv/notes; cat /srv/notes/hello").stdout == "fuse.tdefs\nhello\n"
+    mongodb_goes_down_with_its_volume(host)
 
 
 def test_the_page_of_the_vault(host):

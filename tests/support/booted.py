@@ -40,7 +40,8 @@ if [ ! -e "$1/made" ]; then
 	cd "$root"
 	rm -rf etc/systemd/system/* etc/fstab var/log/journal etc/tdefs var/lib/tdefs* var/log/tdefs \
 		var/lib/postgresql/* etc/postgresql/* var/lib/mysql etc/default/tdefs-vault
-	mkdir -p var/log/journal
+	mkdir -p var/log/journal etc/systemd/system/multi-user.target.wants
+	ln -s /lib/systemd/system/remote-fs.target etc/systemd/system/multi-user.target.wants # as Debian's systemd does
 	: >"$1/made"
 fi
 cd "$root"
