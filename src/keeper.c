@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -216,12 +217,24 @@ static void abort_mount(const struct keeper *k, unsigned connection)
 		IGNORE_RESULT(umount2(k->where, MNT_FORCE), "EBUSY: it was aborted");
 }
 
-/* What cannot be had is seen by tdefsctl status --security; pages are dropped all the same. */
-static void harden(const struct keeper *k)
+/* Privileges that stay are seen by tdefsctl status --security. A filter cannot be: systemd's look the same. */
+static int harden(const struct keeper *k)
 {
 	IGNORE_RESULT(process_drop_keeper_privileges(), "then it keeps them");
-	if (k->filtered)
-		IGNORE_RESULT(syscall_filter_load(SYSCALL_FILTER_KEEPER), "then it is not");
+	return k->filtered ? syscall_filter_load(SYSCALL_FILTER_KEEPER) : 0;
+}
+
+/* The daemon has only just begun. */
+static int give_up(pid_t daemon, int error)
+{
+	fprintf(stderr,
+		"tdefs: the keeper cannot filter its system calls: %s\n"
+		"  next: where the kernel has no seccomp filters, set seccomp = no\n",
+		errno_text(error));
+	kill(daemon, SIGKILL);
+	while (waitpid(daemon, NULL, 0) < 0 && errno == EINTR)
+		;
+	return EXIT_CODE_FAILED;
 }
 
 /* What the daemon takes itself, and what a watchdog sends. */
@@ -254,7 +267,7 @@ int keeper_watch(const struct keeper *k, pid_t daemon)
 	CLEANUP_CLOSE int pidfd = pidfd_open(daemon, 0);
 	CLEANUP_CLOSE int signal_fd = -1;
 	struct watch w = { .keeper = k, .daemon = daemon, .device = -1, .ask_fd = -1 };
-	int status = 0;
+	int status = 0, r;
 
 	process_forget_environment();
 	signal_fd = open_signals();
@@ -263,7 +276,9 @@ int keeper_watch(const struct keeper *k, pid_t daemon)
 	w.said = (struct pollfd){ .fd = k->socket, .events = POLLIN };
 	w.answered = (struct pollfd){ .fd = -1, .events = POLLIN };
 	start_asker(&w);
-	harden(k);
+	r = harden(k);
+	if (r < 0)
+		return give_up(daemon, r);
 	if (pidfd >= 0) /* else there is nothing to wait for but its end */
 		watch(&w);
 	if (w.device >= 0 && !fs_evict(w.device, atomic_load(k->highest_node)))

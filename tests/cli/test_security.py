@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import BUILD, parent_of, run, wait_for
+from conftest import BUILD, is_mounted, parent_of, run, wait_for
 from engines import SQLite
 
 ROOT = Path(__file__).parents[2]
@@ -101,6 +101,33 @@ def test_the_filter_can_be_switched_off(make_volume):
     found = facts(v)
     assert found["seccomp"]["verdict"] == "bad"
     assert found["seccomp"]["value"] == "off: seccomp = no"
+
+
+NO_FILTER_FOR_THE_KEEPER = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <unistd.h>
+static pid_t keeper;
+__attribute__((constructor)) static void at_the_start(void) { keeper = getpid(); }
+int seccomp_load(const void *filter)
+{
+	int (*load)(const void *) = dlsym(RTLD_NEXT, "seccomp_load");
+	return getpid() == keeper ? -ENOMEM : load(filter);
+}
+"""
+
+
+@pytest.mark.unsanitized("there is no filter")
+def test_no_mount_without_the_keepers_filter(make_volume, directory):
+    """systemd's filters look like it in /proc: nobody would see that it is missing."""
+    (directory / "no.c").write_text(NO_FILTER_FOR_THE_KEEPER, encoding="ascii")
+    run("gcc", "-shared", "-fPIC", "-o", directory / "no.so", directory / "no.c")
+    v = make_volume()
+    result = subprocess.run([BUILD / "tdefs", "--config", v.config, "mount", v.name, "--foreground"], check=False, text=True,
+                            capture_output=True, timeout=60, env={**os.environ, "LD_PRELOAD": str(directory / "no.so")})
+    assert result.returncode == 1 and "the keeper cannot filter its system calls" in result.stderr
+    assert not is_mounted(v.mount_point)
 
 
 @pytest.mark.unsanitized("there is no filter")
