@@ -14,7 +14,7 @@
 static const char *state_text(const struct guard_view *view)
 {
 	if (view->guard.state == GUARD_STARTING)
-		return "asking its vault";
+		return "asking its vault for ";
 	if (view->guard.state == GUARD_WAITING)
 		return "waiting for its vault";
 	return guard_state_name(view->guard.state);
@@ -26,15 +26,17 @@ static char *status_text(const struct daemon *d, char out[static STATUS_MAX])
 	char reasons[64], next[CONTROL_NEXT_STEP_MAX], *text = NULL;
 	struct volume_header header;
 	struct guard_view view;
+	const char *kid;
 	bool granted, any;
 
 	guard_runner_view(volume_guard(d->volume), &view);
 	volume_header(d->volume, &header);
-	control_next_step(&view, d->request->volume, volume_header_active_slot(&header)->kid, next,
-			  sizeof(next));
+	kid = volume_header_active_slot(&header)->kid;
+	control_next_step(&view, d->request->volume, kid, next, sizeof(next));
 	granted = !view.answered || view.report.verdict == VAULT_GRANTED;
 	any = guard_reasons_text(view.guard.reasons, reasons, sizeof(reasons))[0];
-	if (asprintf(&text, "%s%s%s%s%s%s%s%s", state_text(&view), any ? " (" : "", reasons,
+	if (asprintf(&text, "%s%s%s%s%s%s%s%s%s", state_text(&view),
+		     view.guard.state == GUARD_STARTING ? kid : "", any ? " (" : "", reasons,
 		     any ? ")" : "", granted ? "" : ": ", granted ? "" : view.report.error.text,
 		     next[0] ? "; next: " : "", next) < 0)
 		text = NULL;

@@ -185,6 +185,7 @@ def test_waits_for_a_vault(directory, vault, serve):
     vault.stop()
     try:
         s = serve(v)
+        s.hear_of(f"STATUS=asking its vault for https://{vault.address}/keys/tde/")  # nobody knows more until it gives up
         assert "; it is mounted as soon as the vault answers" in s.hear_of("STATUS=waiting for its vault: ")
         assert not is_mounted(v.mount_point) and "READY=1" not in s.said
         s.process.terminate()
