@@ -187,7 +187,7 @@ static int answer(const struct arguments *a, const struct config *config,
 	CLEANUP_JSON json_t *status = NULL;
 	const char *state;
 
-	if (!a->json)
+	if (!a->json || !config || !vc) /* both are there: it was done */
 		return EXIT_CODE_DONE;
 	if (request)
 		IGNORE_RESULT(control_call(config->runtime_dir, vc->name, request, &status),
