@@ -11,8 +11,9 @@ import subprocess
 from pathlib import Path
 
 from conftest import is_mounted, run, wait_for
+from documents import ROOT
 
-# $1: where the overlay is, $2: a directory on ext4 or XFS, its /srv, where backings may be.
+# $1: where the overlays are, $2: a directory on ext4 or XFS, its /srv, where backings may be, $3: the checkout.
 BOOT = r"""
 set -e
 root=$1/root
@@ -20,6 +21,10 @@ mkdir -p "$1/up" "$1/work" "$root"
 # With xino a file has the device of its directory, as it has on a disk.
 mount -t overlay none -o "xino=on,lowerdir=/,upperdir=$1/up,workdir=$1/work" "$root"
 mount --bind "$2" "$root/srv"
+if [ "$(stat -c %d "$3")" != "$(stat -c %d /)" ]; then # it is on a file system of its own
+	mkdir -p "$1/checkout-up" "$1/checkout-work" "$root$3"
+	mount -t overlay none -o "lowerdir=$3,upperdir=$1/checkout-up,workdir=$1/checkout-work" "$root$3"
+fi
 mount -t tmpfs -o mode=755 none "$root/run"
 mount -t tmpfs -o mode=1777 none "$root/tmp"
 mount -t proc none "$root/proc"
@@ -105,7 +110,7 @@ class Booted:
             self.outer = subprocess.Popen(
                 ["sh", "-c", enter, "sh", self.cgroup, "unshare", "--mount", "--propagation", "private",
                  "--pid", "--fork", "--kill-child", "--cgroup", "--uts", "--ipc", "--net",
-                 "sh", "-c", BOOT, "sh", self.overlay, self.srv],
+                 "sh", "-c", BOOT, "sh", self.overlay, self.srv, ROOT],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.init = wait_for(self._child, "systemd's process")
         wait_for(self._is_up, "systemd to be up")
