@@ -197,5 +197,9 @@ const struct settings *volume_settings_opening(const struct config *config, cons
 int volume_dek(const struct config *config, const struct vault_watch *watch,
 	       const struct volume_header *header, struct secret **ret_dek,
 	       struct errmsg *reterr) WARN_UNUSED;
+/* The same by these settings only. -EKEYREJECTED: they do not name the key. */
+int volume_dek_by(const struct settings *settings, const struct vault_watch *watch,
+		  const struct volume_header *header, struct secret **ret_dek,
+		  struct errmsg *reterr) WARN_UNUSED;
 
 #endif

@@ -19,13 +19,31 @@ const struct settings *volume_settings_opening(const struct config *config, cons
 	return NULL;
 }
 
+int volume_dek_by(const struct settings *settings, const struct vault_watch *watch,
+		  const struct volume_header *header, struct secret **ret_dek,
+		  struct errmsg *reterr)
+{
+	const char *kid = volume_header_active_slot(header)->kid;
+	CLEANUP_WATCHED_VAULT struct watched_vault *vault = NULL;
+	struct vault_report report = { 0 };
+	int r = watched_vault_open(watch, kid, settings, &clock_kernel, &vault, reterr);
+
+	if (r < 0)
+		return r;
+	r = keyring_unlock(watched_vault_of(vault), protector_that_opens(settings, kid), header,
+			   watch->volume, VAULT_COMMAND_TIMEOUT_MS, ret_dek, &report);
+	if (r < 0)
+		*reterr = report.error;
+	if (r == -ENOKEY)
+		reterr->exit_code = EXIT_CODE_TRY_AGAIN;
+	return r;
+}
+
 int volume_dek(const struct config *config, const struct vault_watch *watch,
 	       const struct volume_header *header, struct secret **ret_dek, struct errmsg *reterr)
 {
 	const char *kid = volume_header_active_slot(header)->kid;
 	const struct settings *settings = volume_settings_opening(config, kid);
-	CLEANUP_WATCHED_VAULT struct watched_vault *vault = NULL;
-	struct vault_report report = { 0 };
 	int r;
 
 	if (!settings) {
@@ -40,14 +58,5 @@ int volume_dek(const struct config *config, const struct vault_watch *watch,
 		header_add_keys(header, reterr);
 		return r;
 	}
-	r = watched_vault_open(watch, kid, settings, &clock_kernel, &vault, reterr);
-	if (r < 0)
-		return r;
-	r = keyring_unlock(watched_vault_of(vault), protector_that_opens(settings, kid), header,
-			   watch->volume, VAULT_COMMAND_TIMEOUT_MS, ret_dek, &report);
-	if (r < 0)
-		*reterr = report.error;
-	if (r == -ENOKEY)
-		reterr->exit_code = EXIT_CODE_TRY_AGAIN;
-	return r;
+	return volume_dek_by(settings, watch, header, ret_dek, reterr);
 }

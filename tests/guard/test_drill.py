@@ -4,6 +4,7 @@
 import json
 import re
 
+import pytest
 from conftest import wait_for
 from guard_kit import error_of
 
@@ -77,3 +78,31 @@ def test_a_drill_clears_its_own_reason_only_and_ends_with_the_daemon(make_guarde
     v.mount()
     v.reach("online")
     assert v.ctl("safe-to-restart", v.name).returncode == 0
+
+
+@pytest.mark.parametrize("was, by_now, code, told", [
+    ("/keys/tde\n", "/keys/tdee\n", 1, "but the protector is"),
+    ("\nmount = ", "\nmount = /srv", 2, "its mount is"),
+    ("\nbacking = ", "\nbacking = /srv", 2, "its backing is"),
+    (".secret\n", ".secre\n", 8, ".secre: cannot open")])
+def test_a_restart_is_safe_by_what_tdefs_conf_says_by_now(make_guarded, was, by_now, code, told):
+    """What is mounted goes on with what it read; the next mount will not."""
+    v = make_guarded()
+    v.answers("granted")
+    assert v.ctl("safe-to-restart", v.name).stdout == f"{v.name}: safe to restart\n"
+    before = v.config.read_text()
+    v.config.write_text(before.replace(was, by_now))
+    refused = v.ctl("safe-to-restart", v.name, check=False)
+    assert refused.returncode == code and told in refused.stderr and "next: " in refused.stderr
+    v.config.write_text(before)
+    assert v.ctl("safe-to-restart", v.name).returncode == 0
+
+
+def test_a_restart_is_safe_by_what_the_vault_says_now(make_guarded):
+    """Its last answer may be a minute old."""
+    v = make_guarded(probe_interval="5m")
+    assert v.ctl("safe-to-restart", v.name).returncode == 0
+    v.vault.stop()
+    refused = v.ctl("safe-to-restart", v.name, check=False)
+    assert refused.returncode == 8 and "last answer" not in refused.stderr
+    assert v.status()["key_access"]["last_answer"]["class"] == "granted"

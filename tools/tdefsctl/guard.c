@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ask.h"
+#include "tdefs/secret.h"
 
 #define LOOKS_FOR_DISK (10 * 1000 / LOOK_AGAIN_MS)
 
@@ -97,25 +99,83 @@ int verb_extend(struct call *call)
 }
 
 /* A restart drops the DEK: only a vault that grants it now gives it back. */
+/* It is online by the vault's last answer: else a restart takes away what there is. */
+static int check_online(struct call *call, const json_t *status)
+{
+	const char *verdict = text_at(json_object_get(key_access(status), "last_answer"), "class");
+	const char *state = text_at(status, "state");
+
+	if (strcmp(verdict, "granted") == 0 && strcmp(state, "online") == 0)
+		return 0;
+	errmsg_next(&call->err, "do not restart; see tdefsctl status %s", call->args[0]);
+	return errmsg_fail(&call->err, -ENOKEY, EXIT_CODE_TRY_AGAIN,
+			   "volume %s: not safe to restart: it is %s, and the vault's last answer "
+			   "was: %s",
+			   call->args[0], state, verdict[0] ? verdict : "none");
+}
+
+/* Where it is, and of what, as tdefs.conf says by now. */
+static int check_place(struct call *call, const json_t *status, const struct volume_config *vc)
+{
+	const struct {
+		const char *key, *value;
+	} places[] = { { "backing", vc->backing }, { "mount", vc->mount } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		const char *now = text_at(status, places[i].key);
+
+		if (strcmp(now, places[i].value) == 0)
+			continue;
+		errmsg_next(&call->err, "put \"%s = %s\" back in %s, or restart it knowingly",
+			    places[i].key, now, call->config->path);
+		return errmsg_fail(&call->err, -EINVAL, EXIT_CODE_CONFIG,
+				   "volume %s: not safe to restart: its %s is %s, but %s says %s",
+				   vc->name, places[i].key, now, call->config->path,
+				   places[i].value);
+	}
+	return 0;
+}
+
+/* The DEK by the volume's own settings and secrets as they are by now, as the next mount gets it. */
+static int check_key(struct call *call)
+{
+	CLEANUP_SECRET struct secret *dek = NULL;
+	struct target t;
+	int r = target_open(call, call->args[0], &t);
+
+	if (r < 0)
+		return r;
+	secret_lock_memory(t.volume->settings.lock_memory);
+	const struct vault_watch watch =
+		call_watch(call, "safe-to-restart", t.label, t.volume->name);
+
+	r = volume_dek_by(&t.volume->settings, &watch, &t.header.header, &dek, &call->err);
+	target_close(&t);
+	return r;
+}
+
+static int check_root(struct call *call)
+{
+	if (geteuid() == 0)
+		return 0;
+	errmsg_next(&call->err, "run it as root");
+	return errmsg_fail(&call->err, -EPERM, EXIT_CODE_FAILED,
+			   "volume %s: only root can read what the next mount would read",
+			   call->args[0]);
+}
+
 int verb_safe_to_restart(struct call *call)
 {
 	CLEANUP_JSON json_t *status = NULL;
-	const char *verdict, *state;
+	const struct volume_config *vc;
 
-	if (call_look(call, &status) < 0)
+	if (check_root(call) < 0 ||
+	    config_volume(call->config, call->args[0], &vc, &call->err) < 0 ||
+	    call_look(call, &status) < 0 || check_online(call, status) < 0 ||
+	    check_place(call, status, vc) < 0 || check_key(call) < 0)
 		return call_failed(call);
-	verdict = text_at(json_object_get(key_access(status), "last_answer"), "class");
-	state = text_at(status, "state");
-	if (strcmp(verdict, "granted") == 0 && strcmp(state, "online") == 0) {
-		if (call->json)
-			return print_json(TAKE_PTR(status), EXIT_CODE_DONE);
-		printf("%s: safe to restart\n", call->args[0]);
-		return EXIT_CODE_DONE;
-	}
-	errmsg_next(&call->err, "do not restart; see tdefsctl status %s", call->args[0]);
-	(void)errmsg_fail(&call->err, -ENOKEY, EXIT_CODE_TRY_AGAIN,
-			  "volume %s: not safe to restart: it is %s, and the vault's last answer "
-			  "was: %s",
-			  call->args[0], state, verdict[0] ? verdict : "none");
-	return call_failed(call);
+	if (call->json)
+		return print_json(TAKE_PTR(status), EXIT_CODE_DONE);
+	printf("%s: safe to restart\n", call->args[0]);
+	return EXIT_CODE_DONE;
 }
