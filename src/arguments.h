@@ -7,7 +7,7 @@
 
 struct arguments {
 	const char *config;
-	bool json, foreground, accept_header, new_uuid, wait;
+	bool json, foreground, accept_header, new_uuid, wait, own;
 	bool check_only; /* by mount(8)'s -f: go no further than the settings */
 	const char *verb, *name;
 	const char *target; /* where mount(8) wants it; NULL: wherever tdefs.conf says */

@@ -34,6 +34,9 @@ int daemon_mount(const struct mount_request *request);
 int daemon_unmount(const struct config *config, const struct volume_config *volume, bool wait,
 		   struct errmsg *reterr) WARN_UNUSED;
 
+/* A daemon serves it, and outside of our cgroups: systemd gives each unit one of its own. */
+bool daemon_is_of_another_unit(const struct config *config, const char *name) WARN_UNUSED;
+
 /* A mount point as the mount table has it, malloc'ed; of a dead mount only the parent resolves. */
 char *mount_resolve(const char *path) WARN_UNUSED;
 

@@ -19,6 +19,7 @@ enum option_id {
 	JSON,
 	FOREGROUND,
 	WAIT,
+	OWN,
 	ACCEPT_HEADER,
 	NEW_UUID,
 	HELP,
@@ -32,6 +33,7 @@ static const struct described_option options[OPTION_COUNT] = {
 	[JSON] = { "json", 'j', NULL, "one line of JSON" },
 	[FOREGROUND] = { "foreground", 'f', NULL, "stay, and log to standard error" },
 	[WAIT] = { "wait", 'w', NULL, "for its vault; unmount: until nobody uses it" },
+	[OWN] = { "own", 0, NULL, "unmount: only what this systemd unit mounted" },
 	[ACCEPT_HEADER] = { "accept-header", 0, NULL,
 			    "take one this host does not know, or knew newer: once" },
 	[NEW_UUID] = { "new-uuid", 0, NULL, "of a copy, once: make it an instance of its own" },
@@ -42,7 +44,7 @@ static const struct described_option options[OPTION_COUNT] = {
 static const struct described_verb verbs[] = {
 	{ "mount", "NAME", "mount a volume",
 	  1 << FOREGROUND | 1 << WAIT | 1 << ACCEPT_HEADER | 1 << NEW_UUID },
-	{ "unmount", "NAME", "unmount a volume", 1 << WAIT },
+	{ "unmount", "NAME", "unmount a volume", 1 << WAIT | 1 << OWN },
 };
 
 static const struct description described = {
@@ -57,7 +59,7 @@ static void print_usage(void)
 {
 	puts("usage: tdefs [--config FILE] [--json] mount NAME [-f] [-w] [--accept-header]\n"
 	     "             [--new-uuid]\n"
-	     "       tdefs [--config FILE] [--json] unmount NAME [-w]\n"
+	     "       tdefs [--config FILE] [--json] unmount NAME [-w] [--own]\n"
 	     "       tdefs --help | --version\n"
 	     "\n"
 	     "Mount an encrypted volume that tdefs.conf describes, or unmount it. mount\n"
@@ -118,6 +120,9 @@ static int parse_options(int argc, char **argv, struct arguments *a)
 		case 'w':
 		case WAIT:
 			a->wait = true;
+			break;
+		case OWN:
+			a->own = true;
 			break;
 		case ACCEPT_HEADER:
 			a->accept_header = true;
@@ -226,6 +231,8 @@ static int run(const struct arguments *a, struct errmsg *err)
 	if (r == 0 && a->check_only)
 		return EXIT_CODE_DONE;
 	if (r == 0 && strcmp(a->verb, "unmount") == 0) {
+		if (a->own && daemon_is_of_another_unit(config, a->name))
+			return answer(a, config, request.volume);
 		r = daemon_unmount(config, request.volume, a->wait, err);
 		return r < 0 ? failed(a, err) : answer(a, config, request.volume);
 	}

@@ -260,6 +260,50 @@ static int remove_once_free(const char *name, const char *where, struct errmsg *
 	return r == -EINVAL ? 0 : r;
 }
 
+/* The lines of /proc/PID/cgroup; "" when there are none, or it is gone. */
+static void read_cgroups(const char *pid, char *ret, size_t size)
+{
+	CLEANUP_CLOSE int fd = -1;
+	char path[64];
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/%s/cgroup", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? 0 : read(fd, ret, size - 1);
+	ret[n > 0 ? n : 0] = '\0';
+}
+
+/* pidfd_open(2): its fdinfo names the process. */
+static bool is_in_our_cgroups(int pidfd)
+{
+	char path[64], info[512], ours[4096], its[4096];
+	CLEANUP_CLOSE int fd = -1;
+	ssize_t n;
+	char *pid;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? 0 : read(fd, info, sizeof(info) - 1);
+	info[n > 0 ? n : 0] = '\0';
+	pid = strstr(info, "\nPid:\t");
+	if (!pid)
+		return true;
+	pid += strlen("\nPid:\t");
+	pid[strcspn(pid, "\n")] = '\0';
+	read_cgroups("self", ours, sizeof(ours));
+	read_cgroups(pid, its, sizeof(its));
+	return strcmp(ours, its) == 0;
+}
+
+bool daemon_is_of_another_unit(const struct config *config, const char *name)
+{
+	CLEANUP_FREE char *mount = NULL;
+	CLEANUP_CLOSE int pidfd = -1;
+
+	return control_find_daemon(config->runtime_dir, name, &mount, &pidfd) == 0 &&
+	       !is_in_our_cgroups(pidfd);
+}
+
 int daemon_unmount(const struct config *config, const struct volume_config *vc, bool wait,
 		   struct errmsg *reterr)
 {

@@ -141,6 +141,9 @@ def test_by_hand_in_fstab_and_mongodb(host):
     assert host.sh("systemctl is-active srv-notes.mount; cat /srv/notes/hello").stdout == "active\nhello\n"
     host.sh("umount /srv/notes; mount -t fuse.tdefs notes /srv/notes")
     assert host.sh("findmnt -no FSTYPE /srv/notes; cat /srv/notes/hello").stdout == "fuse.tdefs\nhello\n"
+    # A unit that finds it mounted fails, and takes nothing away that it did not mount.
+    assert host.sh("systemctl start tdefs@notes", check=False).returncode != 0
+    assert host.sh("cat /srv/notes/hello").stdout == "hello\n"
     mongodb_goes_down_with_its_volume(host)
 
 
