@@ -22,7 +22,8 @@ struct mount_request {
 
 /*
  * Mount, and serve: in the foreground until the unmount; else in a child, and
- * return once the mount answers. The result is an exit code.
+ * return once the mount answers; it returns in each child, too, at its end. The
+ * result is the exit code of whatever process we are by then.
  */
 int daemon_mount(const struct mount_request *request);
 

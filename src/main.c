@@ -212,6 +212,7 @@ static int run(const struct arguments *a, struct errmsg *err)
 					 .new_uuid = a->new_uuid,
 					 .wait = a->wait,
 					 .json = a->json };
+	const pid_t caller = getpid(); /* the mount's own processes answer nobody */
 	int code, r;
 
 	if (geteuid() != 0) {
@@ -240,7 +241,8 @@ static int run(const struct arguments *a, struct errmsg *err)
 		return failed(a, err);
 	request.config = config;
 	code = daemon_mount(&request);
-	return code == EXIT_CODE_DONE ? answer(a, config, request.volume) : code;
+	return code == EXIT_CODE_DONE && getpid() == caller ? answer(a, config, request.volume)
+							    : code;
 }
 
 int main(int argc, char **argv)

@@ -136,7 +136,8 @@ def test_the_filters_refuse_nothing_that_is_needed(make_volume, directory):
     v = make_volume()
     calls = directory / "calls"
     trace = subprocess.Popen(
-        ["strace", "-f", "-Z", "-e", "trace=!clone3", "-o", calls, BUILD / "tdefs", "--config", v.config, "mount", v.name],
+        ["strace", "-f", "-Z", "-e", "trace=!clone3", "-o", calls, BUILD / "tdefs", "--json", "--config", v.config,
+         "mount", v.name],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(lambda: v.status()["state"] == "online", "the mount")
