@@ -163,7 +163,7 @@ void file_settle(struct file *f);
 /* What is found by checking a backing file on its own (tdefsctl verify). */
 enum file_verdict {
 	FILE_GOOD,
-	FILE_EMPTY,	 /* no data, whatever the header's bytes */
+	FILE_EMPTY,	 /* no data: nothing, a header, or the beginning of one */
 	FILE_HOLES_ONLY, /* header all zero, no data: reads as zeros */
 	FILE_BAD_LENGTH,
 	FILE_NO_HEADER,	      /* header all zero, with data */
@@ -172,6 +172,7 @@ enum file_verdict {
 	FILE_FOREIGN_VOLUME,  /* of another key domain */
 	FILE_FOREIGN_DEK,     /* of this domain, under another DEK */
 	FILE_UNKNOWN_VERSION, /* made by a newer version */
+	FILE_NOT_OURS,	      /* no data, but what is there is not the beginning of a header */
 };
 
 /*

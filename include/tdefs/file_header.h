@@ -46,5 +46,10 @@ static inline uint64_t file_record_at(unsigned i)
 
 /* True when everything outside the two records is zero, as it is written. */
 bool file_header_rest_is_zero(const uint8_t header[static FILE_HEADER_LEN]);
+/*
+ * Whether the first `len` bytes are nothing, a header, or one whose writing a power
+ * cut ended: each record begins as one does, or is zeros. What follows `len` is zeros.
+ */
+bool file_header_may_be_begun(const uint8_t header[static FILE_HEADER_LEN], size_t len);
 
 #endif

@@ -54,6 +54,24 @@ int file_record_parse(const uint8_t bytes[static FILE_RECORD_LEN], struct file_r
 	return 0;
 }
 
+/* The beginning of a record, or of nothing yet. */
+static bool record_may_be_begun(const uint8_t *bytes, size_t len)
+{
+	const size_t n = len < strlen(FILE_MAGIC) ? len : strlen(FILE_MAGIC);
+
+	return memcmp(bytes, FILE_MAGIC, n) == 0 || bytes_all_zero(bytes, n);
+}
+
+bool file_header_may_be_begun(const uint8_t header[static FILE_HEADER_LEN], size_t len)
+{
+	bool may_be = file_header_rest_is_zero(header);
+
+	for (unsigned i = 0; i < FILE_RECORD_COUNT && file_record_at(i) < len; i++)
+		may_be = may_be &&
+			 record_may_be_begun(header + file_record_at(i), len - file_record_at(i));
+	return may_be;
+}
+
 bool file_header_rest_is_zero(const uint8_t header[static FILE_HEADER_LEN])
 {
 	const size_t gap = FILE_RECORD_STRIDE - FILE_RECORD_LEN;

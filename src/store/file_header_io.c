@@ -245,7 +245,10 @@ int file_check(const struct file_context *context, int fd, enum file_verdict *re
 	r = examine(context, fd, (uint64_t)length, &x);
 	if (r < 0)
 		return r;
-	*ret_verdict = (uint64_t)length <= FILE_HEADER_LEN ? FILE_EMPTY : x.verdict;
+	*ret_verdict = x.verdict;
+	if ((uint64_t)length <= FILE_HEADER_LEN)
+		*ret_verdict = file_header_may_be_begun(x.bytes, (size_t)length) ? FILE_EMPTY
+										 : FILE_NOT_OURS;
 	return 0;
 }
 
@@ -273,6 +276,7 @@ const char *file_verdict_text(enum file_verdict verdict)
 		[FILE_FOREIGN_VOLUME] = "belongs to another volume (key domain)",
 		[FILE_FOREIGN_DEK] = "encrypted under another DEK",
 		[FILE_UNKNOWN_VERSION] = "made by a newer version",
+		[FILE_NOT_OURS] = "not a volume's file: no header begins like it; reads as empty",
 	};
 
 	return texts[verdict];

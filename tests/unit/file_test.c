@@ -651,6 +651,42 @@ static void discard_makes_a_damaged_file_usable(void **state)
 	file_close(f);
 }
 
+/* What a power cut leaves of a first header, sector by sector; and what is none of it. */
+static void beginnings_of_a_header_are_told_from_other_bytes(void **state)
+{
+	static uint8_t header[FILE_HEADER_LEN];
+	const uint8_t *disk;
+	size_t len;
+
+	(void)state;
+	sim_reset();
+	file_close(new_file(100, 22));
+	disk = sim_bytes(&len);
+	memcpy(header, disk, sizeof(header));
+	for (len = 0; len <= sizeof(header); len += 8) {
+		sim_reset();
+		sim_set(header, len);
+		assert_int_equal(verdict(), FILE_EMPTY);
+		memset(a, 0, sizeof(header));
+		memcpy(a, header, len);
+		sim_reset();
+		sim_set(a, sizeof(header)); /* the length was there first */
+		assert_int_equal(verdict(), FILE_EMPTY);
+		memcpy(a, header, sizeof(header));
+		memset(a, 0, len & ~(size_t)511);
+		sim_reset();
+		sim_set(a, sizeof(header)); /* or the sectors after it */
+		assert_int_equal(verdict(), FILE_EMPTY);
+	}
+	for (size_t at = 0; at < sizeof(header); at += FILE_RECORD_LEN) {
+		memcpy(a, header, sizeof(header));
+		a[at] = '#';
+		sim_reset();
+		sim_set(a, sizeof(header));
+		assert_int_equal(verdict(), FILE_NOT_OURS);
+	}
+}
+
 /* A crash while a header was being written: length 1..4095, or 4096 of anything. */
 static void unfinished_creates_are_empty(void **state)
 {
@@ -661,7 +697,7 @@ static void unfinished_creates_are_empty(void **state)
 
 		sim_reset();
 		sim_set(a, len);
-		assert_int_equal(verdict(), FILE_EMPTY);
+		assert_int_equal(verdict(), FILE_NOT_OURS);
 		f = kit_open_sim();
 		assert_int_equal(file_size(f), 0);
 		kit_write(f, (const uint8_t *)"new", 3, 0);
@@ -811,6 +847,7 @@ int main(void)
 		cmocka_unit_test_setup(other_volumes_and_deks_are_told_apart, setup),
 		cmocka_unit_test_setup(impossible_lengths_are_damage, setup),
 		cmocka_unit_test_setup(discard_makes_a_damaged_file_usable, setup),
+		cmocka_unit_test_setup(beginnings_of_a_header_are_told_from_other_bytes, setup),
 		cmocka_unit_test_setup(unfinished_creates_are_empty, setup),
 		cmocka_unit_test_setup(truncation_to_nothing_keeps_the_header, setup),
 		cmocka_unit_test_setup(equal_plaintexts_give_different_ciphertexts, setup),
