@@ -317,7 +317,8 @@ static int read_file(const char *path, char **ret_text, struct errmsg *reterr)
 	CLEANUP_FREE char *text = malloc(CONFIG_MAX + 1);
 	ssize_t len;
 
-	errmsg_next(reterr, "write it, name another with --config, or set " CONFIG_ENVIRONMENT);
+	errmsg_next(reterr, "write it (root and the group tdefs can read it), name another with "
+			    "--config, or set " CONFIG_ENVIRONMENT);
 	if (fd < 0)
 		return errmsg_fail(reterr, -errno, EXIT_CODE_CONFIG, "%s: cannot open: %s", path,
 				   errno_text(errno));

@@ -139,7 +139,9 @@ int identity_settle(const struct settings *s, struct identity_settings *ret_iden
 		return r;
 	if (id.ca_file && access(id.ca_file, R_OK) < 0) {
 		r = -errno;
-		errmsg_next(reterr, "put the roots there, in PEM, or correct \"ca_file\"");
+		errmsg_next(reterr,
+			    r == -EACCES ? "be root, who can read it"
+					 : "put the roots there, in PEM, or correct \"ca_file\"");
 		return errmsg_fail(reterr, r, EXIT_CODE_CONFIG, "ca_file %s: cannot open: %s",
 				   id.ca_file, errno_text(r));
 	}

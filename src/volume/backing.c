@@ -79,8 +79,9 @@ int backing_open(const char *path, const char *volume, bool any_filesystem,
 
 	b.root_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (b.root_fd < 0) {
-		errmsg_next(reterr,
-			    "make the directory, mount its file system, or correct \"backing\"");
+		errmsg_next(reterr, errno == EACCES ? "be root: backings are root's"
+						    : "make the directory, mount its file "
+						      "system, or correct \"backing\"");
 		return errmsg_fail(reterr, -errno, EXIT_CODE_CONFIG,
 				   "volume %s: backing %s: cannot open: %s", volume, path,
 				   errno_text(errno));

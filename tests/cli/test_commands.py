@@ -684,6 +684,21 @@ def test_not_root(make_volume):
     result = run("setpriv", "--reuid=65534", "--clear-groups", BUILD / "tdefs", "--config", v.config,
                  "mount", "sales", check=False)
     assert result.returncode == 1 and "root" in result.stderr
+    v.directory.chmod(0o755)
+    nobody = ["setpriv", "--reuid=65534", "--clear-groups", BUILD / "tdefsctl", "--config", v.config]
+    refused = run(*nobody, "verify", "sales", check=False)
+    assert refused.returncode == 2 and f"{v.backing}: cannot open: Permission denied\n  next: be root" in refused.stderr
+    v.config.chmod(0o600)
+    refused = run(*nobody, "status", check=False)
+    assert refused.returncode == 2 and "root and the group tdefs can read it" in refused.stderr
+
+
+def test_a_word_that_is_no_verb(make_volume):
+    v = make_volume()
+    for words, what, step in [(["staus"], "staus: no such verb", "see tdefsctl --help"),
+                              (["mount", "sales"], "mount: no such verb", "see tdefs --help: tdefs mount NAME"), ([], "a verb is expected", "see ")]:
+        refused = v.ctl(*words, check=False)
+        assert refused.returncode == 2 and f"{what}\n  next: {step}" in refused.stderr
 
 
 # verify and accept-lost.
@@ -733,10 +748,12 @@ def test_verify_lists_what_is_wrong(make_volume, directory):
         flip(v.backing / "small", at)
     os.truncate(v.backing / "sub/large", 4096 + 9)
     flip(v.backing / ".tdefs/header.bak", 3)
+    (v.backing / "plain").write_text("put there by hand\n")
     result = v.ctl("verify", "sales", check=False)
     assert result.returncode == 1
     bad = {b["path"]: b["verdict"] for b in v.ctl_json("verify", "sales")["bad"]}
-    assert set(bad) == {".tdefs/header.bak", "small", "stray", "sub/large"}
+    assert set(bad) == {".tdefs/header.bak", "plain", "small", "stray", "sub/large"}
+    assert "not a volume's file" in bad["plain"]
     assert "another volume" in bad["stray"] and "length" in bad["sub/large"]
     for path in bad:
         assert f"BAD {path}: " in result.stdout

@@ -93,6 +93,20 @@ static const char *likely_verb(int argc, char **argv)
 	return NULL;
 }
 
+/* `word`: what there is instead of a verb; NULL: nothing. */
+static int no_verb(struct call *call, const char *word)
+{
+	char what[128];
+
+	if (!word)
+		return usage_error(call, "a verb is expected");
+	(void)snprintf(what, sizeof(what), "%s: no such verb", word);
+	(void)usage_fail(call, what);
+	if (strcmp(word, "mount") == 0 || strcmp(word, "unmount") == 0)
+		errmsg_next(&call->err, "see tdefs --help: tdefs %s NAME", word);
+	return call_failed(call);
+}
+
 static int answer(int argc, char **argv, struct call *call)
 {
 	const struct verb *verb;
@@ -111,7 +125,7 @@ static int answer(int argc, char **argv, struct call *call)
 	else if (call->help)
 		verbs_print();
 	else if (!verb)
-		return usage_error(call, optind < argc ? "no such verb" : "a verb is expected");
+		return no_verb(call, optind < argc ? argv[optind] : NULL);
 	else
 		return run(verb, call);
 	return EXIT_CODE_DONE;
