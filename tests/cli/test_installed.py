@@ -12,7 +12,7 @@ import shutil
 import pytest
 from booted import CLUSTER, Booted
 from conftest import wait_for
-from documents import CARD, sh_of
+from documents import CARD, ROOT, sh_of
 from package import build_package, later_version
 
 DATA = "/var/lib/postgresql/15/main"
@@ -135,6 +135,9 @@ def test_sample_restart_upgrade_removal(host):
     before = [value(host, unit, "MainPID") for unit in UNITS]
     assert f"{DATA} goes on with the version before" in host.sh("dpkg --force-confold -i /srv/next.deb").stdout
     assert before == [value(host, unit, "MainPID") for unit in UNITS] and runs_on_the_volume(host)
+    take_up, = re.findall(r"`(tdefsctl safe-to-restart sales &&\s[^`]*)`", (ROOT / "README.md").read_text(encoding="utf-8"))
+    host.sh(take_up)
+    assert value(host, "tdefs@sales", "MainPID") not in before and runs_on_the_volume(host)
 
     said = host.sh("dpkg -r tdefs").stdout
     assert f"volume sales stays mounted at {DATA}" in said and "tdefs-vault goes on" in said and card(host) == CARD
