@@ -76,6 +76,12 @@ def is_in_the_journal(host, event):
     return last["PRIORITY"] == "5" and json.loads(last["TDEFS_LINE"])["event"] == event
 
 
+def confines_itself_in_its_unit(host):
+    (volume,) = json.loads(host.sh("tdefsctl --json status sales --security").stdout)["volumes"]
+    found = {fact["name"]: fact["verdict"] for fact in volume["security"]}
+    return {"good"} == {found[name] for name in found if "capabilit" in name or "seccomp" in name or "privileges" in name}
+
+
 def runs_on_the_volume(host):
     return (card(host) == CARD and host.sh(f"findmnt -no FSTYPE {DATA}").stdout.strip() == "fuse.tdefs"
             and value(host, "tdefs@sales", "StatusText") == "online" and nothing_failed(host))
@@ -124,6 +130,7 @@ def test_sample_restart_upgrade_removal(host):
     assert runs_on_the_volume(host)
     assert '"event":"mount"' in host.sh("cat /srv/events").stdout.replace(" ", "")
     assert is_in_the_journal(host, "mount")
+    assert confines_itself_in_its_unit(host)
     assert comes_back_when_killed(host)
     assert writes_metrics(host)
 
