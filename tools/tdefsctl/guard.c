@@ -98,7 +98,6 @@ int verb_extend(struct call *call)
 	return report(call, "online");
 }
 
-/* A restart drops the DEK: only a vault that grants it now gives it back. */
 /* It is online by the vault's last answer: else a restart takes away what there is. */
 static int check_online(struct call *call, const json_t *status)
 {
@@ -164,6 +163,7 @@ static int check_root(struct call *call)
 			   call->args[0]);
 }
 
+/* A restart drops the DEK: only a mount that would get it again is safe. */
 int verb_safe_to_restart(struct call *call)
 {
 	CLEANUP_JSON json_t *status = NULL;
