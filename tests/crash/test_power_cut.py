@@ -78,6 +78,19 @@ def cut_power(disk, volume, end_clients):
     volume.mount()
 
 
+def cut_in_mid_load(disk, volume, db, commits):
+    """Beneath writers, again and again, after so many commits out of a range; what was acknowledged before is there."""
+    for generation in range(1, 1 + SCALE):
+        db.start_load(generation)
+        db.await_commits(random.randrange(*commits))
+        acked = set(db.acked)
+        cut_power(disk, volume, db.kill)
+        db.acked = acked
+        db.check()
+    volume.unmount()
+    disk.unmount()
+
+
 @pytest.mark.parametrize("cache", CACHE_MODES)
 def test_shutdown_beneath_an_appender(disk, make_volume, cache):
     v = make_volume(backing=disk.mount_point, cache=cache)
@@ -102,15 +115,7 @@ def test_shutdown_beneath_sqlite(disk, make_volume, journal, mmap_size, cache):
     v = make_volume(backing=disk.mount_point, cache=cache)
     db = SQLite(v.mount(), journal, mmap_size).create()
     run("sync", "-f", v.backing)  # the empty database itself
-    for generation in range(1, 1 + SCALE):
-        db.start_load(generation)
-        db.await_commits(random.randrange(20, 60))
-        acked = set(db.acked)
-        cut_power(disk, v, db.kill)
-        db.acked = acked
-        db.check()
-    v.unmount()
-    disk.unmount()
+    cut_in_mid_load(disk, v, db, commits=(20, 60))
 
 
 @pytest.mark.parametrize("cache", ["write-through", "writeback", "direct-logs"])
@@ -118,15 +123,7 @@ def test_shutdown_beneath_wiredtiger(disk, make_volume, cache):
     v = make_volume(backing=disk.mount_point, cache=cache)
     db = WiredTiger(v.mount() / "db").create()
     run("sync", "-f", v.backing)  # its directory
-    for generation in range(1, 1 + SCALE):
-        db.start_load(generation)
-        db.await_commits(random.randrange(20, 200))
-        acked = set(db.acked)
-        cut_power(disk, v, db.kill)
-        db.acked = acked
-        db.check()
-    v.unmount()
-    disk.unmount()
+    cut_in_mid_load(disk, v, db, commits=(20, 200))
 
 
 @pytest.mark.parametrize("cache", ["write-through", "direct-logs"])

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """SQLite on a volume: journals, mappings, kills, and every commit it acknowledged."""
 
-import random
-
 import pytest
 from conftest import SANITIZED
 from engines import SQLite
@@ -21,19 +19,7 @@ MAPPED = 64 << 20
 def test_killed_in_mid_load(make_volume, journal, mmap_size, cache, victim):
     v = make_volume(cache=cache)
     db = SQLite(v.mount(), journal, mmap_size).create()
-    try:
-        for generation in range(1, KILLS + 1):
-            db.start_load(generation)
-            db.await_commits(random.randrange(5, 60))
-            if victim == "tdefs":
-                v.kill_daemon()
-            db.kill()
-            if victim == "tdefs":
-                v.unmount_dead()
-                v.mount()
-            db.check()
-    finally:
-        db.kill()
+    db.killed_in_mid_load(v, victim, KILLS, commits=(5, 60))
     v.remount()
     db.check()
 

@@ -4,8 +4,6 @@ WiredTiger, MongoDB's storage engine, on a volume, opened and written as mongod 
 journal, checkpoints, mappings, kills, and every document it acknowledged. mongod itself is not in Debian.
 """
 
-import random
-
 import pytest
 from conftest import CACHE_MODES, run
 from documents import CARD
@@ -46,16 +44,4 @@ def test_documents_are_kept_and_not_told(make_volume, cache):
 def test_killed_in_mid_load(make_volume, cache, victim):
     v = make_volume(cache=cache)
     db = WiredTiger(v.mount() / "db").create()
-    try:
-        for generation in range(1, KILLS + 1):
-            db.start_load(generation)
-            db.await_commits(random.randrange(20, 400))
-            if victim == "tdefs":
-                v.kill_daemon()
-            db.kill()
-            if victim == "tdefs":
-                v.unmount_dead()
-                v.mount()
-            db.check()
-    finally:
-        db.kill()
+    db.killed_in_mid_load(v, victim, KILLS, commits=(20, 400))

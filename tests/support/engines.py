@@ -9,6 +9,7 @@ is a client that remembers what the engine said was committed.
 import contextlib
 import os
 import pwd
+import random
 import signal
 import sqlite3
 import subprocess
@@ -369,6 +370,22 @@ class Writers:
 
     def assert_kept(self, found):
         assert self.acked <= found, sorted(self.acked - found)[:10]
+
+    def killed_in_mid_load(self, volume, victim, kills, commits):
+        """Again and again, after so many commits out of a range; with "tdefs", the volume's daemon first."""
+        try:
+            for generation in range(1, kills + 1):
+                self.start_load(generation)
+                self.await_commits(random.randrange(*commits))
+                if victim == "tdefs":
+                    volume.kill_daemon()
+                self.kill()
+                if victim == "tdefs":
+                    volume.unmount_dead()
+                    volume.mount()
+                self.check()
+        finally:
+            self.kill()
 
 
 class SQLite(Writers):
