@@ -68,7 +68,7 @@ def card(host):
 
 
 def is_in_the_journal(host, event):
-    """As README's \"Monitoring\" says, and what it vouches for is in the event log."""
+    """As README's "Monitoring" says, and what it vouches for is in the event log."""
     found = host.sh(f"journalctl -o json TDEFS_VOLUME=sales TDEFS_EVENT={event}").stdout.splitlines()
     last = json.loads(found[-1])
     anchor = f"{last['TDEFS_SEQ']}:{last['TDEFS_HASH']}"

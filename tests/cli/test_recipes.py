@@ -32,16 +32,17 @@ case $2 in
 esac
 END
 chmod 755 /usr/local/bin/mongosh
-printf '%s
-' '[Service]' 'User=mongodb' 'WorkingDirectory=/var/lib/mongodb' 'ExecStart=/bin/sleep infinity' 	'ExecStopPost=+/bin/sh -c "findmnt -no FSTYPE /var/lib/mongodb >/srv/at-its-end"' 	'[Install]' 'WantedBy=multi-user.target' >/etc/systemd/system/mongod.service
+printf '%s\n' '[Service]' 'User=mongodb' 'WorkingDirectory=/var/lib/mongodb' 'ExecStart=/bin/sleep infinity' \
+	'ExecStopPost=+/bin/sh -c "findmnt -no FSTYPE /var/lib/mongodb >/srv/at-its-end"' \
+	'[Install]' 'WantedBy=multi-user.target' >/etc/systemd/system/mongod.service
 systemctl daemon-reload
 systemctl enable --now mongod
 """
 
 # A volume's unit that is up, and has mounted nothing.
 UP_WITHOUT_A_MOUNT = r"""
-printf '%s
-' '[Service]' 'Type=oneshot' 'RemainAfterExit=yes' 'ExecStart=/bin/true' >/etc/systemd/system/tdefs@sales.service
+printf '%s\n' '[Service]' 'Type=oneshot' 'RemainAfterExit=yes' 'ExecStart=/bin/true' \
+	>/etc/systemd/system/tdefs@sales.service
 systemctl daemon-reload
 systemctl reset-failed
 """
